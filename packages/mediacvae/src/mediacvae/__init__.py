@@ -1,0 +1,1 @@
+"""Growth media generated for a genome."""

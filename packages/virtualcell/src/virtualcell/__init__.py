@@ -1,0 +1,1 @@
+"""Transformer cell models: twelve enhanced models, nine loaders."""

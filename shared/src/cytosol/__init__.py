@@ -1,0 +1,1 @@
+"""The small core that four libraries of cell biology share."""
