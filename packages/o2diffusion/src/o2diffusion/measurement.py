@@ -1,0 +1,110 @@
+"""What stands between a well and a table: sample times, faults, exclusions, noise, quantisation.
+
+Letters: n samples, w wells, s conditions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from o2diffusion.physics import smooth_noise
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One simulated experiment before it becomes rows.
+
+    `value` (n, w) is NaN in a fault, `keep` (n, w) False where the table has no row, `truth` (n, s) the noise-free
+    curves, `wells` (w,) each well's condition, `replicate` (w,) from 1, `events` (time [h], kind, drug_containing).
+    """
+
+    experiment_id: str
+    unit: str
+    series_id: list[str]
+    drug: list[str]
+    concentration: np.ndarray
+    wells: np.ndarray
+    replicate: np.ndarray
+    time: np.ndarray
+    value: np.ndarray
+    keep: np.ndarray
+    truth: np.ndarray
+    events: list[tuple[float, str, bool]]
+    responses: list[dict[str, object]] = field(default_factory=list)
+
+
+def replicate_counts(
+    rng: np.random.Generator, share: tuple[float, ...], s: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Condition (w,) and replicate number (w,), from 1, of every well; `share[k]` of conditions have k + 1 wells."""
+    count = rng.choice(np.arange(1, len(share) + 1), size=s, p=np.asarray(share) / np.sum(share))
+    wells = np.repeat(np.arange(s), count)
+    return wells, np.arange(len(wells)) - np.repeat(np.cumsum(count) - count, count) + 1
+
+
+def plate_times(
+    rng: np.random.Generator, hours: float, step: float, sparse: float, blind: np.ndarray
+) -> np.ndarray:
+    """Sample times (n,) of a plate [h]: dense and sparse stretches in turn, nothing within half an hour of `blind`."""
+    times, t, thin, until = [], float(rng.uniform(0, step)), False, 0.0
+    slow = 1.0
+    while t < hours:
+        if t >= until:
+            thin = bool(rng.random() < sparse)
+            slow = float(rng.uniform(2.0, 4.0)) if thin else 1.0
+            until = t + float(rng.exponential(hours / 14))
+        times.append(t)
+        t += step * slow * float(np.clip(rng.normal(1.0, 0.04), 0.7, 1.3))
+    at = np.asarray(times)
+    busy = ((at[:, None] > blind - 0.2) & (at[:, None] < blind + 0.4)).any(axis=1)
+    return at[~busy]
+
+
+def fault_mask(
+    rng: np.random.Generator, time: np.ndarray, w: int, part: float, *, longest: float = 48.0
+) -> np.ndarray:
+    """Where a well has no signal, True (n, w): faults of up to `longest` (2 days of a plate) that fill `part` of it."""
+    lost = np.zeros((len(time), w), dtype=bool)
+    span = float(np.ptp(time))
+    if part <= 0 or span <= 0:
+        return lost
+    low = longest / 24
+    mean = (longest - low) / np.log(longest / low)
+    count = rng.poisson(part * span / mean, size=w)
+    for k in range(int(count.max(initial=0))):
+        length = np.exp(rng.uniform(np.log(low), np.log(longest), size=w))
+        start = time[0] + rng.uniform(-0.5 * length, span)
+        lost |= (k < count) & (time[:, None] >= start) & (time[:, None] < start + length)
+    return lost
+
+
+def exclusion_mask(rng: np.random.Generator, time: np.ndarray, w: int, part: float) -> np.ndarray:
+    """Where a well is left out, True (n, w): `part` of the wells, from a time on (or, one in three, until it)."""
+    cut = time[0] + rng.uniform(0.3, 0.97, size=w) * np.ptp(time)
+    early = rng.random(w) < 0.33
+    chosen = rng.random(w) < part
+    at = np.where(early, time[0] + time[-1] - cut, cut)
+    return chosen & np.where(early, time[:, None] < at, time[:, None] >= at)
+
+
+def sensor(
+    rng: np.random.Generator,
+    oxygen: np.ndarray,
+    *,
+    white: float,
+    slow: float,
+    tau: float,
+    spikes: float,
+    quantum: float,
+) -> np.ndarray:
+    """Oxygen as the sensor gives it: white and correlated noise (SD, correlation time [samples]), rare wild samples
+    of part `spikes`, rounding to `quantum` (0: none). oxygen: (n, w).
+    """
+    n, w = oxygen.shape
+    out = oxygen + slow * smooth_noise(rng, n, w, tau) + white * rng.standard_normal((n, w))
+    if spikes > 0:
+        wild = rng.random((n, w)) < spikes
+        out = out + wild * white * 12.0 * rng.standard_t(3, size=(n, w)).clip(-6, 6)
+    return np.round(out / quantum) * quantum if quantum > 0 else out

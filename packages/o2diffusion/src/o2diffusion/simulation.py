@@ -1,0 +1,96 @@
+"""Simulated experiments as tables, with the truth beside them.
+
+`simulate` draws experiments (plates of drugs, closed chambers, measurement cycles), integrates their physics and
+returns the package's data format. The same configuration and seed give the same tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from o2diffusion.chambers import PROTOCOLS, simulate_chambers
+from o2diffusion.plates import simulate_plates
+
+if TYPE_CHECKING:
+    from o2diffusion.config import SimulationConfig
+    from o2diffusion.measurement import Run
+
+MIXTURE = {"plate": 0.35, "respirometry": 0.35, "intermittent": 0.15, "cycles": 0.15}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What `simulate` returns.
+
+    table: experiment_id, series_id, replicate, drug, concentration_um, time_h, oxygen (NaN in a fault), unit.
+    events: experiment_id, time_h, kind, drug_containing. truth: series_id, time_h, oxygen_true (no replicate
+    effects, drift or noise). responses: true response to each media change, true parameters, true dose response.
+    """
+
+    table: pd.DataFrame
+    events: pd.DataFrame
+    truth: pd.DataFrame
+    responses: pd.DataFrame
+
+
+def simulate(config: SimulationConfig, *, seed: int) -> Simulation:
+    """Experiments of the configured protocol, as tables with their truth."""
+    return tables(simulate_runs(config, seed=seed))
+
+
+def simulate_runs(config: SimulationConfig, *, seed: int) -> list[Run]:
+    """The same experiments as arrays, without tables: the fast way into training."""
+    rng = np.random.default_rng(seed)
+    if config.protocol == "mixed":
+        kinds = rng.choice(list(MIXTURE), size=config.experiments, p=list(MIXTURE.values()))
+    else:
+        kinds = np.full(config.experiments, config.protocol)
+    ids = [f"{kind}.{seed}.{i:04d}" for i, kind in enumerate(kinds)]
+    by_kind = {kind: [name for name, k in zip(ids, kinds, strict=True) if k == kind] for kind in MIXTURE}
+    runs = simulate_plates(config, rng, by_kind["plate"]) if by_kind["plate"] else []
+    for kind in PROTOCOLS:
+        if by_kind[kind]:
+            runs += simulate_chambers(config, rng, kind, by_kind[kind])
+    return sorted(runs, key=lambda run: run.experiment_id.rsplit(".", 1)[1])
+
+
+def _rows(run: Run) -> dict[str, object]:
+    """One run's rows in the order series, replicate, time."""
+    kept = run.keep.T
+    well, sample = np.nonzero(kept)
+    series = run.wells[well]
+    return {
+        "experiment_id": np.full(len(well), run.experiment_id, dtype=object),
+        "series_id": np.asarray(run.series_id, dtype=object)[series],
+        "replicate": run.replicate[well],
+        "drug": np.asarray(run.drug, dtype=object)[series],
+        "concentration_um": run.concentration[series],
+        "time_h": run.time[sample],
+        "oxygen": run.value.T[kept],
+        "unit": np.full(len(well), run.unit, dtype=object),
+    }
+
+
+def tables(runs: list[Run]) -> Simulation:
+    """Runs as the four tables of `Simulation`."""
+    parts = [_rows(run) for run in runs]
+    table = pd.DataFrame({k: np.concatenate([p[k] for p in parts]) for k in parts[0]})
+    events = pd.DataFrame(
+        [(run.experiment_id, *event) for run in runs for event in run.events],
+        columns=["experiment_id", "time_h", "kind", "drug_containing"],
+    )
+    truth = pd.DataFrame(
+        {
+            "series_id": np.concatenate(
+                [np.repeat(np.asarray(r.series_id, dtype=object), len(r.time)) for r in runs]
+            ),
+            "time_h": np.concatenate([np.tile(r.time, len(r.series_id)) for r in runs]),
+            "oxygen_true": np.concatenate([r.truth.T.ravel() for r in runs]),
+        }
+    )
+    responses = pd.DataFrame([row for run in runs for row in run.responses])
+    return Simulation(table, events, truth, responses)
