@@ -1,0 +1,216 @@
+"""From a long table to checked conditions: one `Condition` a series, replicates on the union of their times.
+
+Letters: n times, r replicates, k events. Reading keeps 24 bytes a row: ten million rows fit in little memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from o2diffusion.collect import Collector, Series
+from o2diffusion.events import Events, EventTable, read_events
+from o2diffusion.tables import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_REPLICATES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """One condition (series_id) of an experiment: up to four replicates on the union of their sampling times.
+
+    `time_h` (n,) float64 strictly increasing [h]; `oxygen` (n, r) float64 in the input's unit, NaN where
+    not observed; `wanted` (n, r) bool: rows of the input with missing oxygen, to be filled; `replicates` (r,)
+    labels as in the input. `drug` None: no drug; `concentration_um` None: not stated [uM]; `unit` None: not stated.
+    """
+
+    experiment_id: str
+    series_id: str
+    drug: str | None
+    concentration_um: float | None
+    unit: str | None
+    replicates: tuple[str, ...]
+    time_h: np.ndarray
+    oxygen: np.ndarray
+    wanted: np.ndarray
+    events: Events
+    source: str | None = None
+
+
+def read_conditions(
+    data: Path | str | pd.DataFrame,
+    events: Path | str | pd.DataFrame | None = None,
+    *,
+    unit: str | None = None,
+    notes: list[str],
+    seed: int = 0,
+    max_replicates: int | None = MAX_REPLICATES,
+) -> list[Condition]:
+    """All conditions of a table, in the order in which their series first appear; see `iter_conditions`."""
+    return list(
+        iter_conditions(data, events, unit=unit, notes=notes, seed=seed, max_replicates=max_replicates)
+    )
+
+
+def iter_conditions(
+    data: Path | str | pd.DataFrame,
+    events: Path | str | pd.DataFrame | None = None,
+    *,
+    unit: str | None = None,
+    notes: list[str],
+    seed: int = 0,
+    max_replicates: int | None = MAX_REPLICATES,
+) -> Iterator[Condition]:
+    """The conditions of a table (CSV, Parquet, DataFrame) one by one; all rows are read and checked first.
+
+    Columns: series_id, replicate, time_h [h], oxygen (missing: to be filled); optional experiment_id, drug
+    (empty: no drug), concentration_um [uM], unit, source. `unit` states the oxygen unit where the table does
+    not. What was changed or dropped is said in `notes`, complete once the iterator ends. A series of more
+    than `max_replicates` is split by `seed` (None: never). Raises `DataError` with file, row, column, value and
+    what is allowed.
+    """
+    collector = Collector(unit, notes)
+    collector.read(data)
+    table = read_events(events, notes)
+    table.check(collector.keys())
+    tally = _Tally()
+    for series in collector.series():
+        condition = _condition(series, table, tally)
+        parts = [condition] if max_replicates is None else split_replicates(condition, seed, max_replicates)
+        if len(parts) > 1:
+            sizes = "+".join(str(len(p.replicates)) for p in parts)
+            tally.say("split", f"{condition.series_id} ({sizes})")
+        yield from parts
+    tally.write(notes, seed)
+
+
+def split_replicates(condition: Condition, seed: int, most: int = MAX_REPLICATES) -> list[Condition]:
+    """The condition in groups of at most `most` replicates, as equal as can be, drawn by `seed` and the ids.
+
+    Every group keeps the ids, the order of the file and the times at which one of its replicates has a row.
+    """
+    r = len(condition.replicates)
+    if r <= most:
+        return [condition]
+    # the ids enter the seed: a series is split alike whatever else the table holds
+    key = zlib.crc32(f"{condition.experiment_id}\n{condition.series_id}".encode())
+    order = np.random.default_rng([seed, key]).permutation(r)
+    parts = []
+    for group in np.array_split(order, -(-r // most)):
+        chosen = np.sort(group)
+        oxygen, wanted = condition.oxygen[:, chosen], condition.wanted[:, chosen]
+        rows = (np.isfinite(oxygen) | wanted).any(axis=1)
+        labels = tuple(condition.replicates[i] for i in chosen)
+        parts.append(
+            replace(
+                condition,
+                replicates=labels,
+                time_h=condition.time_h[rows],
+                oxygen=oxygen[rows],
+                wanted=wanted[rows],
+            )
+        )
+    return parts
+
+
+class _Tally:
+    """Which series had what, for one note a kind."""
+
+    WORDS = {  # noqa: RUF012 - read only
+        "unsorted": "rows not in order of time: sorted",
+        "repeated": "rows given twice alike: kept once",
+        "short": "one time only: kept",
+        "empty": "no observed oxygen: kept, everything is to be filled",
+        "constant": "oxygen that never changes: kept",
+        "merged": "events at the same time: merged into one",
+        "before": "events before the first sample: kept",
+        "after": "events after the last sample: kept",
+        "split": "more than four replicates: split with seed {seed}",
+    }
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def say(self, kind: str, series: str) -> None:
+        self._found.setdefault(kind, []).append(series)
+
+    def write(self, notes: list[str], seed: int) -> None:
+        for kind, text in self.WORDS.items():
+            names = self._found.get(kind, [])
+            if names:
+                some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+                notes.append(f"{len(names)} series with {text.format(seed=seed)} ({some})")
+
+
+def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
+    """Rows of one series on the grid of its times and replicates."""
+    name = series.series_id
+    time, at = np.unique(series.time, return_inverse=True)
+    column, labels = pd.factorize(series.replicate)
+    r = len(labels)
+    by_replicate = np.argsort(column, kind="stable")
+    back = (np.diff(series.time[by_replicate]) < 0) & (np.diff(column[by_replicate]) == 0)
+    if back.any():
+        tally.say("unsorted", name)
+    cell = at * r + column
+    oxygen = np.full(len(time) * r, np.nan)
+    present = np.zeros(len(time) * r, dtype=bool)
+    oxygen[cell], present[cell] = series.oxygen, True
+    if np.count_nonzero(present) < len(cell):
+        _refuse_conflicts(series, cell, oxygen)
+        tally.say("repeated", name)
+    oxygen, present = oxygen.reshape(-1, r), present.reshape(-1, r)
+    seen = np.isfinite(oxygen)
+    values = oxygen[seen]
+    if len(time) == 1:
+        tally.say("short", name)
+    elif not values.size:
+        tally.say("empty", name)
+    elif values.size > 1 and np.ptp(values) == 0:
+        tally.say("constant", name)
+    events, merged = table.of(series.experiment_id, name)
+    for kind, found in (
+        ("merged", merged > 0),
+        ("before", bool((events.time_h < time[0]).any())),
+        ("after", bool((events.time_h > time[-1]).any())),
+    ):
+        if found:
+            tally.say(kind, name)
+    return Condition(
+        experiment_id=series.experiment_id,
+        series_id=name,
+        drug=series.drug,
+        concentration_um=series.concentration_um,
+        unit=series.unit,
+        replicates=tuple(series.label(code) for code in labels),
+        time_h=time,
+        oxygen=oxygen,
+        wanted=present & ~seen,
+        events=events,
+        source=series.source,
+    )
+
+
+def _refuse_conflicts(series: Series, cell: np.ndarray, last: np.ndarray) -> None:
+    """Refuse two rows of one series, replicate and time that do not say the same oxygen."""
+    kept = last[cell]
+    differ = (series.oxygen != kept) & ~(np.isnan(series.oxygen) & np.isnan(kept))
+    if differ.any():
+        first = int(np.flatnonzero(differ)[0])
+        second = int(np.flatnonzero(cell == cell[first])[-1])
+        label, before = series.label(series.replicate[first]), series.where(first, short=True)
+        msg = (
+            f"{series.where(second)}: expected one row a series, replicate and time, got series "
+            f"{series.series_id!r}, replicate {label!r}, time_h {series.time[first]:g} again with oxygen "
+            f"{series.oxygen[second]:g} (before: {series.oxygen[first]:g}, {before}); "
+            "keep one or label the replicates apart"
+        )
+        raise DataError(msg)
