@@ -51,13 +51,13 @@ class SimulationConfig:
     replicate_share: tuple[float, ...] = ()  # of conditions with 1, 2, 3, 4 replicates; empty: the protocol's own
     hours: float = 412.0  # of a plate [h]
     step_h: float = 0.93  # between samples of a plate [h]
-    sparse: float = 0.40  # part of a plate's time with samples two to four times as far apart
+    sparse: float = 0.50  # part of a plate's time with samples two to four times as far apart
     changes: int = 5  # medium changes of a plate
     change_times_h: tuple[float, ...] = ()  # given times [h] instead of random ones
     interval_spread: float = 0.25  # relative spread of the intervals between changes
     drug_free: float = 0.0  # part of the changes after the first dosing that bring medium without drug
-    faults: float = 0.07  # part of a well's time without a signal
-    excluded: float = 0.08  # part of the wells that are left out from some time on, or until then
+    faults: float = 0.10  # part of a well's time without a signal
+    excluded: float = 0.12  # part of the wells that are left out from some time on, or until then
     noise: float = 1.0  # factor on sensor noise and drift
     spread: float = 1.0  # factor on the differences between replicates
     drug_seed: int = 0  # drug parameters are a function of (drug_seed, drug name)

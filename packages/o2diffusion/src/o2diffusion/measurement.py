@@ -11,6 +11,9 @@ import numpy as np
 
 from o2diffusion.physics import smooth_noise
 
+AWAY_H, BACK_H = 0.2, 0.25  # a plate leaves the reader before a change and is back after it
+WATCHED_H = 5.0  # after a change every sample is taken
+
 
 @dataclass(kw_only=True)
 class Run:
@@ -47,18 +50,22 @@ def replicate_counts(
 def plate_times(
     rng: np.random.Generator, hours: float, step: float, sparse: float, blind: np.ndarray
 ) -> np.ndarray:
-    """Sample times (n,) of a plate [h]: dense and sparse stretches in turn, nothing within half an hour of `blind`."""
-    times, t, thin, until = [], float(rng.uniform(0, step)), False, 0.0
-    slow = 1.0
+    """Sample times (n,) of a plate [h]: dense and sparse stretches in turn, always dense just after a change.
+
+    blind: (m,) times of the changes [h], around which the plate is out of the reader.
+    """
+    times, t, until, slow = [], float(rng.uniform(0, step)), 0.0, 1.0
     while t < hours:
         if t >= until:
-            thin = bool(rng.random() < sparse)
-            slow = float(rng.uniform(2.0, 4.0)) if thin else 1.0
-            until = t + float(rng.exponential(hours / 14))
+            slow = float(rng.uniform(2.0, 4.0)) if rng.random() < sparse else 1.0
+            until = t + float(rng.exponential(hours / 30))
         times.append(t)
-        t += step * slow * float(np.clip(rng.normal(1.0, 0.04), 0.7, 1.3))
+        ahead = blind[blind > t]
+        gap = step * (1.0 if ((t - blind >= 0) & (t - blind < WATCHED_H)).any() else slow)
+        gap *= float(np.clip(rng.normal(1.0, 0.04), 0.7, 1.3))
+        t = min(t + gap, float(ahead[0]) + BACK_H + float(rng.uniform(0, step))) if ahead.size else t + gap
     at = np.asarray(times)
-    busy = ((at[:, None] > blind - 0.2) & (at[:, None] < blind + 0.4)).any(axis=1)
+    busy = ((at[:, None] > blind - AWAY_H) & (at[:, None] < blind + BACK_H)).any(axis=1)
     return at[~busy]
 
 

@@ -18,6 +18,7 @@ from scipy.signal import lfilter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SENSITIVITY = 0.3  # EC50 of the disturbance relative to the drug's other effects
 STRESS = 1.1  # ceiling of the logistic recovery: the disturbance first fades slowly, then fast
 
 
@@ -68,14 +69,14 @@ def draw_drug(name: str, seed: int) -> Drug:
     """Parameters of the drug called `name`: a function of (seed, name) alone."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     return Drug(
-        ec50=float(np.clip(10 ** rng.normal(1.45, 0.65), 0.05, 2000.0)),
-        hill=float(np.exp(rng.normal(0.6, 0.35))),
-        kill=float(np.exp(rng.uniform(np.log(0.004), np.log(0.06)))),
-        inhibition=float(rng.beta(1.2, 2.0)),
+        ec50=float(np.clip(10 ** rng.normal(1.25, 0.33), 0.05, 2000.0)),
+        hill=float(np.exp(rng.normal(1.0, 0.3))),
+        kill=float(np.exp(rng.uniform(np.log(0.012), np.log(0.2)))),
+        inhibition=float(rng.beta(1.5, 2.0)),
         onset_h=float(np.exp(rng.uniform(np.log(2.0), np.log(30.0)))),
         stability_h=float(np.exp(rng.uniform(np.log(60.0), np.log(1000.0)))),
-        disturbance=float(rng.uniform(0.0, 0.6)),
-        recovery=float(np.exp(rng.normal(0.2, 0.35))),
+        disturbance=float(rng.uniform(0.1, 1.0)),
+        recovery=float(np.exp(rng.normal(0.25, 0.4))),
     )
 
 
@@ -141,7 +142,7 @@ def integrate_culture(
             c[index] += fresh * (wells.air[index] - c[index])
             food[index] += fresh * (1.0 - food[index])
             shock = wells.disturbance[index] + wells.drug_disturbance[index] * hill(
-                medium[index], wells.ec50[index], wells.hill[index]
+                medium[index], SENSITIVITY * wells.ec50[index], wells.hill[index]
             )
             stress[index] += np.minimum(shock, 0.98) * (1.0 - stress[index])
         if i % 4 == 0:  # the drug moves slowly: its power function need not be taken at every step

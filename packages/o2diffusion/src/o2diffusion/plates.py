@@ -45,6 +45,7 @@ class Plate:
     dosed: np.ndarray  # (m,) bool
     culture: Culture  # of the s conditions
     offset: float  # of the sensor [%]
+    unrest: np.ndarray  # (s,) factor on the differences between replicates
 
 
 def schedule(config: SimulationConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -83,13 +84,14 @@ def design(config: SimulationConfig, rng: np.random.Generator, experiment_id: st
         dosed=dosed,
         culture=_culture(rng, drugs, concentration),
         offset=float(rng.normal(-7.3, 0.5)),
+        unrest=np.exp(UNREST * rng.standard_normal(len(names))),
     )
 
 
 def _culture(rng: np.random.Generator, drugs: list[Drug], concentration: np.ndarray) -> Culture:
     """Noise-free cultures (s,) of one plate: the plate's own tissue and handling, each condition's drug."""
     one = np.ones(len(drugs))
-    air, exchange = rng.normal(88.0, 0.7), np.exp(rng.normal(np.log(0.16), 0.15))
+    air, exchange = rng.normal(89.5, 0.7), np.exp(rng.normal(np.log(0.26), 0.15))
 
     def of(name: str) -> np.ndarray:
         return np.array([getattr(d, name) for d in drugs], dtype=float)
@@ -105,20 +107,25 @@ def _culture(rng: np.random.Generator, drugs: list[Drug], concentration: np.ndar
         drug_disturbance=of("disturbance"),
         drug_recovery=of("recovery"),
         disturbance=one * rng.uniform(0.35, 0.6),
-        recovery_h=one * np.exp(rng.uniform(np.log(1.0), np.log(2.5))),
+        recovery_h=one * np.exp(rng.uniform(np.log(0.8), np.log(2.0))),
         air=one * air,
         exchange=one * exchange,
         vmax=one * exchange * air * rng.uniform(1.3, 1.6),
         km=one * rng.uniform(0.7, 1.6),
-        fresh=one * rng.uniform(0.45, 0.6),
+        fresh=one * rng.uniform(0.50, 0.62),
         nutrient_h=one * rng.uniform(150, 500),
         oxygen=one * air * rng.uniform(0.03, 0.5),
     )
 
 
+def _unrest(plate: Plate, wells: np.ndarray) -> np.ndarray:
+    """How much the replicates of each well's condition differ, (w,): controls more than dosed wells."""
+    return np.where(plate.concentration == 0, CONTROL_SPREAD, 1.0)[wells] * plate.unrest[wells]
+
+
 def _replicates(plate: Plate, wells: np.ndarray, rng: np.random.Generator, spread: float) -> Culture:
     """Each well's own culture: lognormal factors on what differs between replicates."""
-    control = np.where(plate.concentration[wells] == 0, CONTROL_SPREAD, 1.0) * spread
+    control = _unrest(plate, wells) * spread
     base = plate.culture.take(wells)
 
     def vary(value: np.ndarray, sd: float) -> np.ndarray:
@@ -126,10 +133,10 @@ def _replicates(plate: Plate, wells: np.ndarray, rng: np.random.Generator, sprea
 
     return plate.culture.take(
         wells,
-        vmax=vary(base.vmax, 0.07),
+        vmax=vary(base.vmax, 0.06),
         exchange=vary(base.exchange, 0.05),
-        ec50=vary(base.ec50, 0.12),
-        kill=vary(base.kill, 0.15),
+        ec50=vary(base.ec50, 0.2),
+        kill=vary(base.kill, 0.35),
         fresh=np.minimum(vary(base.fresh, 0.05), 0.95),
         disturbance=np.minimum(vary(base.disturbance, 0.08), 0.95),
         recovery_h=vary(base.recovery_h, 0.12),
@@ -139,7 +146,8 @@ def _replicates(plate: Plate, wells: np.ndarray, rng: np.random.Generator, sprea
     )
 
 
-CONTROL_SPREAD = 1.5  # control wells lie on the plate's rim
+UNREST = 0.45  # spread of that factor between conditions (SD of its logarithm)
+CONTROL_SPREAD = 2.0  # control wells lie on the plate's rim
 
 
 def _events(
@@ -178,8 +186,8 @@ def _group(config: SimulationConfig, rng: np.random.Generator, plates: list[Plat
     wells, columns = _stack(own)
     coarse = steps // SUBSTEPS + 1
     jitter = ACTIVITY * config.spread * smooth_noise(rng, coarse, len(wells.ec50), 12.0 / config.step_h)
-    control = wells.concentration == 0
-    activity = np.exp(jitter * np.where(control, CONTROL_SPREAD, 1.0))
+    unrest = np.concatenate([_unrest(p, index) for p, (index, _) in zip(plates, layout, strict=True)])
+    activity = np.exp(jitter * unrest)
     measured = integrate_culture(wells, steps, dt, _events(plates, columns, dt), activity)
     exact, exact_columns = _stack([p.culture for p in plates])
     truth = integrate_culture(exact, steps, dt, _events(plates, exact_columns, dt))
@@ -193,7 +201,7 @@ def _group(config: SimulationConfig, rng: np.random.Generator, plates: list[Plat
     ]
 
 
-ACTIVITY = 0.06
+ACTIVITY = 0.08
 
 
 def _read(grid: np.ndarray, curves: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -218,15 +226,15 @@ def _measure(
     wells, replicate = layout
     time = plate_times(rng, config.hours, config.step_h, config.sparse, plate.changes)
     n, w = len(time), len(wells)
-    control = np.where(plate.concentration[wells] == 0, CONTROL_SPREAD, 1.0)
+    control = _unrest(plate, wells)
     drift = (time[:, None] / config.hours - 0.5) * rng.normal(0, 0.8, size=w)
-    drift = drift + 0.5 * smooth_noise(rng, n, w, 80.0 / config.step_h) + 0.4 * smooth_noise(rng, n, 1, 40.0)
-    offset = plate.offset + 1.0 * config.spread * rng.standard_normal(w)
+    drift = drift + 0.9 * smooth_noise(rng, n, w, 50.0 / config.step_h) + 0.4 * smooth_noise(rng, n, 1, 40.0)
+    offset = plate.offset + 1.2 * config.spread * rng.standard_normal(w)
     value = sensor(
         rng,
         _read(grid, measured, time) + offset + config.noise * control * drift,
         white=0.45 * config.noise,
-        slow=0.5 * config.noise,
+        slow=0.7 * config.noise,
         tau=4.0,
         spikes=0.001 * config.noise,
         quantum=0.01,
