@@ -1,0 +1,58 @@
+"""The demos of the installed packages.
+
+Each package registers `name = "package.demo:run"` in the group `cytosol.demos`; `run(out: Path) -> str`
+writes what it likes below `out` and returns the text to print.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GROUP = "cytosol.demos"
+
+
+def packages() -> list[str]:
+    """The installed distributions that build on cytosol, by name."""
+    ours = set()
+    for distribution in metadata.distributions():
+        needs = (re.match(r"[\w.-]+", need) for need in distribution.requires or ())
+        if any(need and need[0] == "cytosol" for need in needs):
+            ours.add(distribution.name)
+    return sorted(ours)
+
+
+def available() -> list[str]:
+    """The names of the demos, in order."""
+    return sorted(metadata.entry_points(group=GROUP).names)
+
+
+def silent() -> list[str]:
+    """The packages that are installed and have no demo."""
+    return [name for name in packages() if name not in available()]
+
+
+def choose(name: str | None) -> list[str]:
+    """The demo of that name, or all of them; raises ValueError for a name that is not there."""
+    names = available()
+    if name is None or name in names:
+        return names if name is None else [name]
+    if name in silent():
+        message = f"{name} has nothing to show yet"
+        raise ValueError(message)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    message = f"no demo is called {name!r}; {hint}"
+    raise ValueError(message)
+
+
+def run(name: str, out: Path) -> str:
+    """Run a demo in `out`, which is made; the text it wants printed."""
+    (entry,) = metadata.entry_points(group=GROUP, name=name)
+    out.mkdir(parents=True, exist_ok=True)
+    return entry.load()(out)

@@ -1,0 +1,270 @@
+"""Exit codes, one-line errors and shared options of `cytosol.cli`; the verbs of `cytosol`."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+
+from cytosol import cli, commands, demos
+from cytosol.config import ConfigError
+
+FAULTS: dict[str, tuple[Exception, int, str]] = {
+    "config": (ConfigError("file a.yaml: unknown key 'x'"), 2, "tool: file a.yaml: unknown key 'x'"),
+    "data": (ValueError("t.csv, row 3: negative\n  oxygen"), 2, "tool: t.csv, row 3: negative oxygen"),
+    "usage": (typer.BadParameter("no"), 2, "tool fail: Invalid value: no"),
+    "absent": (FileNotFoundError(errno.ENOENT, "No such file", "a.csv"), 2, "tool: a.csv: No such file"),
+    "full": (OSError(errno.ENOSPC, "No space left", "a.csv"), 1, "tool: a.csv: No space left"),
+    "run": (RuntimeError("loss is NaN at step 3"), 1, "tool: loss is NaN at step 3"),
+    "bug": (KeyError("x"), 1, "tool: KeyError: 'x' (CYTOSOL_DEBUG=1 shows where)"),
+    "long": (RuntimeError("x" * 5_000), 1, f"tool: {'x' * cli.LONGEST} ..."),
+    "silent": (RuntimeError(), 1, "tool: RuntimeError: (CYTOSOL_DEBUG=1 shows where)"),
+}
+
+
+def tool() -> typer.Typer:
+    """A command line with one verb that shows what it got and one that fails as told."""
+    app = cli.app("tool", "A tool.")
+
+    @app.command()
+    def train(
+        *,
+        data: Annotated[Path, typer.Option("--data")],
+        config: cli.ConfigFile = None,
+        seed: cli.Seed = None,
+        device: cli.Device = "auto",
+        resume: cli.Resume = False,
+        force: cli.Force = False,
+        overrides: cli.Overrides,
+    ) -> None:
+        """Train it."""
+        shown = {"data": str(data), "config": str(config), "seed": seed, "device": device}
+        typer.echo(json.dumps(shown | {"resume": resume, "force": force, "overrides": overrides}))
+
+    @app.command()
+    def fail(*, how: str) -> None:
+        """Fail in a way."""
+        if how == "interrupt":
+            message = "stopped at step 7; --resume goes on"
+            raise KeyboardInterrupt(message)
+        raise FAULTS[how][0]
+
+    return app
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = cli.run(tool(), words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_shared_options_reach_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "--data", "t.csv", "a.b=1", "--config", "r.yaml", "--seed", "3", "--device", "cpu"]
+    code, out, err = outcome(capsys, *words, "--resume", "--force", "c=x=y")
+    assert (code, err) == (0, "")
+    expected = {
+        "data": "t.csv",
+        "config": "r.yaml",
+        "seed": 3,
+        "device": "cpu",
+        "resume": True,
+        "force": True,
+    }
+    assert json.loads(out) == expected | {"overrides": ["a.b=1", "c=x=y"]}
+
+
+def test_without_options_the_verb_gets_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = outcome(capsys, "train", "--data", "t.csv")
+    expected = {"config": "None", "seed": None, "device": "auto", "resume": False, "force": False}
+    assert json.loads(out) == expected | {"data": "t.csv", "overrides": []}
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_every_fault_is_one_line_and_its_exit_code(capsys: pytest.CaptureFixture[str], how: str) -> None:
+    _, expected_code, line = FAULTS[how]
+    assert outcome(capsys, "fail", how) == (expected_code, "", line + "\n")
+
+
+def test_an_interruption_keeps_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = (130, "", "tool: stopped at step 7; --resume goes on\n")
+    assert outcome(capsys, "fail", "interrupt") == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trian", "did you mean 'train'"),
+        ("train", "--data"),
+        ("train --data t --device tpu", "--device"),
+        ("train --data t --seed -1", "--seed"),
+        ("train --data t --seed x", "--seed"),
+        ("train --data t --sed 1", "--sed"),
+    ],
+)
+def test_bad_usage_is_one_line_that_names_the_word(
+    capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    code, out, err = outcome(capsys, *words.split())
+    assert (code, out) == (2, "")
+    assert said.lower() in err.lower()
+    assert err.count("\n") == 1
+    assert err.startswith("tool")
+
+
+def test_without_a_verb_help_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(capsys)
+    assert (code, out) == (2, "")
+    assert "train" in err
+
+
+def test_help_and_version_are_results(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(capsys, "--help")
+    assert (code, err) == (0, "")
+    assert "train" in out
+    assert cli.run(commands.app, ["--version"]) == 0
+    assert capsys.readouterr().out.startswith("cytosol 0.")
+
+
+def test_the_traceback_is_shown_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYTOSOL_DEBUG", "1")
+    code, _, err = outcome(capsys, "fail", "bug")
+    assert code == 1
+    assert "Traceback" in err
+    monkeypatch.setenv("CYTOSOL_DEBUG", "0")
+    assert "Traceback" not in outcome(capsys, "fail", "bug")[2]
+
+
+def test_what_exists_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    cli.refuse_existing(tmp_path / "new")
+    cli.refuse_existing(tmp_path)  # empty
+    file = tmp_path / "filled.csv"
+    file.write_text("x")
+    for there in (file, tmp_path):
+        with pytest.raises(ValueError, match="exists already: give another --out, or --force"):
+            cli.refuse_existing(there)
+        cli.refuse_existing(there, force=True)
+        cli.refuse_existing(there, resume=True)
+    with pytest.raises(ValueError, match="contradict"):
+        cli.refuse_existing(tmp_path / "new", force=True, resume=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="exists already"):
+        cli.refuse_existing(tmp_path / "link")
+
+
+def test_a_package_without_verbs_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    app = cli.nothing_yet("stub", "Great things")
+    assert cli.run(app, ["--help"]) == 0
+    assert "does nothing yet" in capsys.readouterr().out
+    for words in ([], ["train", "--data", "t.csv"]):
+        assert cli.run(app, words) == 1
+        assert capsys.readouterr().err == "stub: does nothing yet; see its README\n"
+
+
+def shows(out: Path) -> str:
+    (out / "picture.txt").write_text("o")
+    return "look"
+
+
+def breaks(out: Path) -> str:
+    message = f"cannot draw in {out.name}"
+    raise RuntimeError(message)
+
+
+@pytest.fixture
+def three_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that shows something, one that breaks, one without a demo."""
+
+    class Here(EntryPoint):
+        def load(self) -> Any:
+            return globals()[self.value]
+
+    points = EntryPoints([Here("good", "shows", demos.GROUP), Here("bad", "breaks", demos.GROUP)])
+    monkeypatch.setattr(demos.metadata, "entry_points", lambda **query: points.select(**query))
+    monkeypatch.setattr(demos, "packages", lambda: ["bad", "good", "mute"])
+
+
+@pytest.mark.usefixtures("three_packages")
+def test_all_demos_run_and_a_broken_one_fails_the_whole(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the default place may be used again
+        assert cli.run(commands.app, ["demo"]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == "== bad\n== good\nlook\n== nothing to show yet: mute\n"
+        assert captured.err == "demo bad: cannot draw in bad\n"
+    assert (tmp_path / "runs/demo/good/picture.txt").read_text() == "o"
+
+
+@pytest.mark.usefixtures("three_packages")
+def test_one_demo_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert cli.run(commands.app, ["demo", "good", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == "== good\nlook\n"
+    assert cli.run(commands.app, ["demo", "good", "--out", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert cli.run(commands.app, ["demo", "good", "--out", str(out), "--force"]) == 0
+
+
+@pytest.mark.usefixtures("three_packages")
+@pytest.mark.parametrize(
+    ("name", "said"), [("mute", "nothing to show yet"), ("goood", "did you mean 'good'?")]
+)
+def test_a_demo_that_is_not_there(capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
+    assert cli.run(commands.app, ["demo", name]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_installed_packages_are_found_by_what_they_build_on() -> None:
+    assert "cytosol" not in demos.packages()
+    assert "torch" not in demos.packages()
+
+
+def test_info_says_device_precision_and_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(commands.app, ["info", "--device", "cpu"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["device"] == "cpu"
+    assert rows["precision"] == "32-true"
+    assert {"memory", "threads", "python", "cytosol", "torch", "lightning", "numpy"} <= rows.keys()
+
+
+def test_inspect_prints_the_manifest_of_a_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import torch
+
+    from cytosol.bundle import save_bundle
+
+    model = tmp_path / "model"
+    save_bundle(
+        model,
+        kind="toy",
+        package="cytosol",
+        version="0",
+        config={"a": 1},
+        extra={},
+        tensors={"w": torch.ones(2)},
+    )
+    assert cli.run(commands.app, ["inspect", str(model)]) == 0
+    assert json.loads(capsys.readouterr().out)["config"] == {"a": 1}
+    (model / "manifest.json").write_text("{")
+    assert cli.run(commands.app, ["inspect", str(model)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_as_a_process_it_leaves_with_its_code_and_help_loads_no_torch() -> None:
+    code = (
+        "import sys; from cytosol import commands; sys.argv = ['cytosol', {!r}]\n"
+        "try: commands.main()\n"
+        "except SystemExit as end: sys.exit(70 if 'torch' in sys.modules else end.code)"
+    )
+    for word, expected in (("--help", 0), ("nonsense", 2)):
+        process = subprocess.run([sys.executable, "-c", code.format(word)], capture_output=True, check=False)
+        assert process.returncode == expected
