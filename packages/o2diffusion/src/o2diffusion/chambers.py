@@ -1,7 +1,8 @@
 """Simulated chambers: closed respirometry, intermittent flow, repeated measurement cycles with injections.
 
-Runs last minutes to hours. Time is counted in parts of the run, oxygen in parts of air saturation, so that one
-integration serves all runs; units come at the end. Letters: w wells, s conditions, m integration steps, n samples.
+Runs last minutes to hours. Time is counted in parts of the run, oxygen in parts of air saturation, so that
+one integration serves all runs; units come at the end. Letters: w wells, s conditions, m integration steps,
+n samples.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("respirometry", "intermittent", "cycles")
 STEPS = 1200  # integration steps a run
+ODD = 0.03  # part of the wells that behave unlike their replicates
 GROUP = 40  # runs integrated together
 REPLICATE_SHARE = (0.15, 0.30, 0.30, 0.25)  # of conditions with 1, 2, 3, 4 animals or wells
 UNITS = {"mg/L": 8.0, "%air": 100.0, "mmHg": 155.0, "kPa": 20.6, "umol/L": 250.0}  # at air saturation
@@ -26,7 +28,9 @@ UNITS = {"mg/L": 8.0, "%air": 100.0, "mmHg": 155.0, "kPa": 20.6, "umol/L": 250.0
 
 @dataclass(frozen=True, kw_only=True)
 class Chambers:
-    """One run's design; the last s columns of the arrays are the noise-free conditions, the others its wells."""
+    """One run's design; the last s columns of the arrays are the noise-free conditions, the others its
+    wells.
+    """
 
     experiment_id: str
     hours: float
@@ -54,7 +58,9 @@ def _deviate(rng: np.random.Generator, w: int, s: int, sd: float) -> np.ndarray:
 
 
 def _activity(rng: np.random.Generator, spread: float, wells: np.ndarray, s: int) -> np.ndarray:
-    """Consumption relative to its plateau over a run, (m, w + s): settling in, getting going, growth, restlessness."""
+    """Consumption relative to its plateau over a run, (m, w + s): settling in, getting going, growth,
+    restlessness.
+    """
     t = ((np.arange(STEPS) + 0.5) / STEPS)[:, None]
     w, all_of = len(wells), np.append(wells, np.arange(s))
     shape = np.ones((STEPS, w + s))
@@ -121,7 +127,9 @@ def _intermittent(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _cycles(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Measurement cycles: open (mixing, unseen), then closed (sampled); injections at the start of some cycles."""
+    """Measurement cycles: open (mixing, unseen), then closed (sampled); injections at the start of some
+    cycles.
+    """
     cycles, ticks = int(rng.integers(6, 19)), int(rng.integers(6, 25))
     gap = rng.uniform(0.2, 0.55)
     t = (np.arange(STEPS) + 0.5) / STEPS
@@ -138,7 +146,9 @@ def _cycles(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _injections(rng: np.random.Generator, at: np.ndarray, s: int) -> np.ndarray:
-    """Factor on the consumption of each condition after each injection: (m, s); uncouplers raise it, poisons stop it."""
+    """Factor on the consumption of each condition after each injection: (m, s); uncouplers raise it, poisons
+    stop it.
+    """
     t = (np.arange(STEPS) + 0.5) / STEPS
     factor = np.ones((STEPS, s))
     for start in at:
@@ -161,15 +171,15 @@ def _design(
     names = [*names, "control"] if blank else names
     s = len(names)
     wells, replicate = replicate_counts(rng, config.replicate_share or REPLICATE_SHARE, s)
-    w, all_of, spread = len(wells), np.append(wells, np.arange(s)), config.spread
+    w, all_of = len(wells), np.append(wells, np.arange(s))
+    # wells of one cell line are more alike than animals
+    spread = config.spread * float(_log_uniform(rng, 0.1, 1.0) if protocol == "cycles" else 1.0)
     rate = plan["drop"] * np.exp(rng.uniform(0, 0.7) * rng.standard_normal(s))
     if blank:
         rate[-1] *= rng.uniform(0, 0.1) if rng.random() < 0.65 else rng.uniform(0.2, 1.2)
-    v = (
-        rate[all_of]
-        * np.exp(_deviate(rng, w, s, spread * rng.uniform(0.05, 0.5)))
-        * _activity(rng, spread, wells, s)
-    )
+    own = np.exp(_deviate(rng, w, s, spread * rng.uniform(0.05, 0.5)))
+    own[:w] *= np.where(rng.random(w) < ODD, np.exp(config.spread * rng.standard_normal(w)), 1.0)
+    v = rate[all_of] * own * _activity(rng, spread, wells, s)
     if protocol == "cycles":
         v = v * _injections(rng, plan["events"], s)[:, all_of]
     exchange = plan["exchange"][:, None] * np.exp(_deviate(rng, w, s, 0.1 * spread))

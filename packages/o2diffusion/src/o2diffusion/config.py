@@ -5,50 +5,89 @@ Units stand in each field's comment. A recipe in `configs/o2diffusion/` says onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from cytosol.options import TrainerOptions
+
+
+PRESETS = {  # encoder widths, denoiser widths: the plan's network, and one that trains on two cores in minutes
+    "small": ((32, 48, 64, 96), (24, 32, 48)),
+    "paper": ((256, 512, 1024, 2048), (128, 256, 512)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The shape of the network."""
 
-    widths: tuple[int, ...] = (32, 48, 64, 96)  # features of the encoder's levels, the first at full resolution
-    denoiser_widths: tuple[int, ...] = (24, 32, 48)  # the same of the denoiser, which runs once a step and draw
+    preset: Literal["small", "paper"] = "small"  # widths, where they are not given
+    widths: tuple[int, ...] = ()  # features of the encoder's levels, the first at full resolution
+    denoiser_widths: tuple[int, ...] = ()  # the same of the denoiser, which runs once a step and draw
     cond_width: int = 64  # of the condition vector
     seen_width: int = 16  # features a cell the encoder hands to the denoiser
     drug_width: int = 16  # of a drug's embedding
     dynamics_width: int = 32  # hidden width of the media-change response
     fingerprint_bits: int = 0  # of a drug's fingerprint; 0 = drugs are known by name only
-    max_replicates: int = 4  # curves a condition
     cells: int = 128  # time cells a window
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        for name in ("widths", "denoiser_widths"):
-            widths = getattr(self, name)
-            if not widths or any(w < 4 or w % 4 for w in widths):
-                msg = f"model.{name}: expected multiples of 4, got {widths!r}"
+        """Refuse values outside their range; fill the widths from the preset."""
+        for name, default in zip(("widths", "denoiser_widths"), PRESETS[self.preset], strict=True):
+            widths = tuple(getattr(self, name)) or default
+            if any(w < 4 or w % 4 for w in widths):
+                msg = f"{name}: expected multiples of 4, got {widths!r}"
                 raise ValueError(msg)
-        if not 1 <= self.max_replicates <= 4:
-            msg = f"model.max_replicates: expected 1 to 4, got {self.max_replicates!r}"
-            raise ValueError(msg)
-        if self.cells < 16:
-            msg = f"model.cells: expected at least 16, got {self.cells!r}"
-            raise ValueError(msg)
+            object.__setattr__(self, name, widths)
+        for name, low in {"cond_width": 1, "seen_width": 1, "drug_width": 1, "dynamics_width": 1, "cells": 16}.items():
+            _at_least(name, getattr(self, name), low)
+        _at_least("fingerprint_bits", self.fingerprint_bits, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the network learns."""
+
+    masks: int = 5  # random masks a condition
+    everything: float = 0.08  # share of masks that hide all: what generation needs
+    unknown_drug: float = 0.1  # share of items shown without their drug, so that the average is learned
+    learning_rate: float = 2e-3  # peak
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    p_mean: float = -0.6  # mean of ln(sigma) in training the denoiser (Karras et al. 2022, section 5)
+    p_std: float = 1.4  # its standard deviation
+    denoiser_weight: float = 0.3  # of the denoiser's loss beside the quantiles'
+    windows: int = 64  # media-change windows a step
+    use_drugs: bool = True  # learn drugs and concentrations where the table has them
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _at_least("masks", self.masks, 1)
+        _at_least("windows", self.windows, 1)
+        for name in ("everything", "unknown_drug"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                msg = f"{name}: expected a share in [0, 1], got {getattr(self, name)!r}"
+                raise ValueError(msg)
+        for name in ("learning_rate", "p_std"):
+            _above(name, getattr(self, name), 0.0)
+        _at_least("weight_decay", self.weight_decay, 0.0)
+        _at_least("denoiser_weight", self.denoiser_weight, 0.0)
+
+
+Protocol = Literal["plate", "respirometry", "intermittent", "cycles", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationConfig:
     """What `simulate` makes: plates of cultures, closed chambers, or a mixture, one experiment at a time."""
 
-    protocol: Literal["plate", "respirometry", "intermittent", "cycles", "mixed"] = "plate"
+    protocol: Protocol = "plate"
     experiments: int = 2  # plates or runs
     drugs: int = 23  # per plate; species or treatments per run elsewhere
     concentrations: int = 8  # per drug, the control (0 uM) included; each a `dilution`-th of the next
     max_concentration_um: float = 22.5  # [uM]
     dilution: float = 3.0
-    replicate_share: tuple[float, ...] = ()  # of conditions with 1, 2, 3, 4 replicates; empty: the protocol's own
+    replicate_share: tuple[float, ...] = ()  # of conditions with 1 to 4 replicates; empty: the protocol's own
     hours: float = 412.0  # of a plate [h]
     step_h: float = 0.93  # between samples of a plate [h]
     sparse: float = 0.50  # part of a plate's time with samples two to four times as far apart
@@ -65,6 +104,9 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
+        if self.protocol not in get_args(Protocol):
+            msg = f"protocol: expected one of {', '.join(get_args(Protocol))}, got {self.protocol!r}"
+            raise ValueError(msg)
         whole = {"experiments": 1, "drugs": 1, "concentrations": 1, "changes": 0, "drug_seed": 0}
         for name, low in whole.items():
             _at_least(name, getattr(self, name), low)
@@ -76,26 +118,41 @@ class SimulationConfig:
         for name in ("sparse", "drug_free", "faults", "excluded"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
-                msg = f"simulation.{name}: expected a part in [0, 1), got {value!r}"
+                msg = f"{name}: expected a part in [0, 1), got {value!r}"
                 raise ValueError(msg)
         share = self.replicate_share
         if share and (len(share) > 4 or min(share) < 0 or abs(sum(share) - 1.0) > 1e-6):
-            msg = f"simulation.replicate_share: expected one to four parts >= 0 that sum to 1, got {share!r}"
+            msg = f"replicate_share: expected one to four parts >= 0 that sum to 1, got {share!r}"
             raise ValueError(msg)
         if any(not 0.0 < t < self.hours for t in self.change_times_h):
-            msg = f"simulation.change_times_h: expected times inside (0, {self.hours:g}) h, got {self.change_times_h!r}"
+            msg = f"change_times_h: expected times in (0, {self.hours:g}) h, got {self.change_times_h!r}"
             raise ValueError(msg)
 
 
 def _at_least(name: str, value: float, low: float) -> None:
-    """Refuse a simulation value below `low`."""
+    """Refuse a value below `low`."""
     if value < low:
-        msg = f"simulation.{name}: expected a number >= {low:g}, got {value!r}"
+        msg = f"{name}: expected a number >= {low:g}, got {value!r}"
         raise ValueError(msg)
 
 
 def _above(name: str, value: float, low: float) -> None:
-    """Refuse a simulation value that is not above `low`."""
+    """Refuse a value that is not above `low`."""
     if not value > low:
-        msg = f"simulation.{name}: expected a number > {low:g}, got {value!r}"
+        msg = f"{name}: expected a number > {low:g}, got {value!r}"
         raise ValueError(msg)
+
+
+def _default_trainer() -> TrainerOptions:
+    """Minutes on two cores; `trainer.max_steps` is the first number to raise."""
+    return TrainerOptions(max_steps=2000, batch_size=32, ema_decay=0.995, precision="32-true", checkpoint_every=500)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything `train` may be told: `model.*`, `train.*`, `trainer.*`; `simulation.*` is what `simulate` may."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    trainer: TrainerOptions = field(default_factory=_default_trainer)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)

@@ -1,9 +1,11 @@
 """Oxygen in a well or a chamber as ordinary differential equations: the mechanism behind `simulation`.
 
-dC/dt = k (A - C) - V C / (K + C): exchange with air (or flushed water) against Michaelis-Menten consumption. In a
-culture V falls with Hill-shaped inhibition and death, starves slowly, and is disturbed by each change of medium.
+dC/dt = k (A - C) - V C / (K + C): exchange with air (or flushed water) against Michaelis-Menten consumption.
+In a culture V falls with Hill-shaped inhibition and death, starves slowly, and is disturbed by each change
+of medium.
 
-Letters: w wells, n time steps, d drugs. Oxygen in % of air saturation in cultures, in parts of it in chambers.
+Letters: w wells, n time steps, d drugs. Oxygen in % of air saturation in cultures, in parts of it in
+chambers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from scipy.signal import lfilter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SENSITIVITY = 0.3  # EC50 of the disturbance relative to the drug's other effects
+SENSITIVITY = 0.4  # EC50 of the disturbance relative to the drug's other effects
 STRESS = 1.1  # ceiling of the logistic recovery: the disturbance first fades slowly, then fast
 
 
@@ -41,6 +43,7 @@ class Culture:
     """Parameters of w wells, each (w,): a drug's values and the well's own."""
 
     concentration: np.ndarray  # in drug-containing medium [uM]
+    medium: np.ndarray  # the same at time 0 [uM]
     ec50: np.ndarray
     hill: np.ndarray
     kill: np.ndarray
@@ -69,19 +72,21 @@ def draw_drug(name: str, seed: int) -> Drug:
     """Parameters of the drug called `name`: a function of (seed, name) alone."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     return Drug(
-        ec50=float(np.clip(10 ** rng.normal(1.25, 0.33), 0.05, 2000.0)),
-        hill=float(np.exp(rng.normal(1.0, 0.3))),
-        kill=float(np.exp(rng.uniform(np.log(0.012), np.log(0.2)))),
-        inhibition=float(rng.beta(1.5, 2.0)),
+        ec50=float(np.clip(10 ** rng.normal(1.13, 0.2), 0.05, 2000.0)),
+        hill=float(np.exp(rng.normal(1.15, 0.3))),
+        kill=float(np.exp(rng.uniform(np.log(0.012), np.log(0.06)))),
+        inhibition=float(rng.beta(2.0, 2.0)),
         onset_h=float(np.exp(rng.uniform(np.log(2.0), np.log(30.0)))),
         stability_h=float(np.exp(rng.uniform(np.log(60.0), np.log(1000.0)))),
-        disturbance=float(rng.uniform(0.1, 1.0)),
+        disturbance=float(rng.uniform(0.0, 0.8)),
         recovery=float(np.exp(rng.normal(0.25, 0.4))),
     )
 
 
 def smooth_noise(rng: np.random.Generator, n: int, w: int, tau: float) -> np.ndarray:
-    """Stationary smooth noise of variance 1 and correlation time `tau` [steps]: (n, w); two AR(1) filters in a row."""
+    """Stationary smooth noise of variance 1 and correlation time `tau` [steps]: (n, w); two AR(1) filters in
+    a row.
+    """
     a = np.exp(-2.0 / max(tau, 1e-3))
     burn = int(min(4 * tau, 400)) + 1
     scale = np.sqrt((1 - a * a) ** 3 / (1 + a * a))
@@ -92,7 +97,8 @@ def smooth_noise(rng: np.random.Generator, n: int, w: int, tau: float) -> np.nda
 def oxygen_step(
     oxygen: np.ndarray, air: np.ndarray, exchange: np.ndarray, vmax: np.ndarray, km: np.ndarray, dt: float
 ) -> np.ndarray:
-    """Oxygen after `dt`: two exponential steps of the quasi-linear equation, the second at the mean concentration.
+    """Oxygen after `dt`: two exponential steps of the quasi-linear equation, the second at the mean
+    concentration.
 
     Positive and stable for every dt, exact at the fixed point and for V = 0.
     """
@@ -120,57 +126,69 @@ def integrate_culture(
 ) -> np.ndarray:
     """Oxygen of w wells at every step: (steps + 1, w) float32.
 
-    changes: step -> [(wells (k,), drug_containing)]. activity: (m, w) factors on the consumption, each held for
-    steps / m steps.
+    changes: step -> [(wells (k,), drug_containing)]. activity: (m, w) factors on the consumption, each held
+    for steps / m steps.
     """
-    c = wells.oxygen.astype(float)
-    medium, inside = np.zeros_like(c), np.zeros_like(c)
-    alive, food, stress = np.ones_like(c), np.ones_like(c), np.zeros_like(c)
-    to_target, to_loss, to_starve = (
-        np.exp(-dt / wells.onset_h),
-        np.exp(-dt / wells.stability_h),
-        dt / wells.nutrient_h,
-    )
-    effect = np.zeros_like(c)
-    out = np.empty((steps + 1, len(c)), dtype=np.float32)
-    out[0] = c
+    now = _State(wells)
+    to_target, to_loss = np.exp(-dt / wells.onset_h), np.exp(-dt / wells.stability_h)
+    to_starve = dt / wells.nutrient_h
+    out = np.empty((steps + 1, len(now.oxygen)), dtype=np.float32)
+    out[0] = now.oxygen
     for i in range(steps):
         for index, dosed in changes.get(i, ()):
-            fresh = wells.fresh[index]
-            new = wells.concentration[index] if dosed else 0.0
-            medium[index] += fresh * (new - medium[index])
-            c[index] += fresh * (wells.air[index] - c[index])
-            food[index] += fresh * (1.0 - food[index])
-            shock = wells.disturbance[index] + wells.drug_disturbance[index] * hill(
-                medium[index], SENSITIVITY * wells.ec50[index], wells.hill[index]
-            )
-            stress[index] += np.minimum(shock, 0.98) * (1.0 - stress[index])
-        if i % 4 == 0:  # the drug moves slowly: its power function need not be taken at every step
-            effect = hill(inside, wells.ec50, wells.hill)
-        medium *= to_loss
-        inside = medium + (inside - medium) * to_target
-        alive *= 1.0 - np.minimum(wells.kill * effect * dt, 0.5)
-        food *= 1.0 - to_starve * alive
-        slow = wells.recovery_h * (1.0 + (wells.drug_recovery - 1.0) * effect)
-        stress *= 1.0 - (STRESS - stress) * dt / slow
-        v = (
-            wells.vmax
-            * alive
-            * (1.0 - wells.inhibition * effect)
-            * (1.0 - stress)
-            * (food / (0.1 + food) * 1.1)
-        )
+            now.change_medium(wells, index, dosed=dosed)
+        effect = hill(now.inside, wells.ec50, wells.hill)
+        calm = np.exp(-STRESS * dt / (wells.recovery_h * (1.0 + (wells.drug_recovery - 1.0) * effect)))
+        now.medium *= to_loss
+        now.inside = now.medium + (now.inside - now.medium) * to_target
+        now.alive *= 1.0 - np.minimum(wells.kill * effect * dt, 0.5)
+        now.food *= 1.0 - to_starve * now.alive
+        before = now.stress
+        odds = before / (STRESS - before) * calm  # exact for ds/dt = -s (STRESS - s) / recovery
+        now.stress = STRESS * odds / (1.0 + odds)
+        working = 1.0 - 0.5 * (before + now.stress)
+        appetite = 1.1 * now.food / (0.1 + now.food)
+        v = wells.vmax * now.alive * (1.0 - wells.inhibition * effect) * working * appetite
         if activity is not None:
             v *= activity[i * len(activity) // steps]
-        c = oxygen_step(c, wells.air, wells.exchange, v, wells.km, dt)
-        out[i + 1] = c
+        now.oxygen = oxygen_step(now.oxygen, wells.air, wells.exchange, v, wells.km, dt)
+        out[i + 1] = now.oxygen
     return out
+
+
+class _State:
+    """What changes in w wells: oxygen, drug in the medium and at its target, live part, nutrient,
+    disturbance.
+    """
+
+    def __init__(self, wells: Culture) -> None:
+        self.oxygen = wells.oxygen.astype(float)
+        self.medium = wells.medium.astype(float)
+        self.inside = np.zeros_like(self.oxygen)
+        self.alive = np.ones_like(self.oxygen)
+        self.food = np.ones_like(self.oxygen)
+        self.stress = np.zeros_like(self.oxygen)
+
+    def change_medium(self, wells: Culture, index: np.ndarray, *, dosed: bool) -> None:
+        """Replace part of the medium of the wells at `index` by fresh, air-saturated one: it disturbs
+        them.
+        """
+        fresh = wells.fresh[index]
+        new = wells.concentration[index] if dosed else 0.0
+        self.medium[index] += fresh * (new - self.medium[index])
+        self.oxygen[index] += fresh * (wells.air[index] - self.oxygen[index])
+        self.food[index] += fresh * (1.0 - self.food[index])
+        sensitive = hill(self.medium[index], SENSITIVITY * wells.ec50[index], wells.hill[index])
+        shock = wells.disturbance[index] + wells.drug_disturbance[index] * sensitive
+        self.stress[index] += np.minimum(shock, 0.98) * (1.0 - self.stress[index])
 
 
 def integrate_chamber(
     oxygen: np.ndarray, air: np.ndarray, exchange: np.ndarray, vmax: np.ndarray, km: np.ndarray, dt: float
 ) -> np.ndarray:
-    """Oxygen in w chambers at every step: (n + 1, w); exchange and vmax: (n, w) or broadcastable, per unit of dt."""
+    """Oxygen in w chambers at every step: (n + 1, w); exchange and vmax: (n, w) or broadcastable, per unit
+    of dt.
+    """
     n = max(len(exchange), len(vmax))
     out = np.empty((n + 1, len(oxygen)))
     out[0] = oxygen
@@ -184,8 +202,9 @@ def media_response(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spike height, time of the peak after the change [h], half-decay [h] of each curve: three (w,).
 
-    time: (n,) [h], oxygen: (n, w). Spike: peak of the next 15 h minus mean of the 10 h before. Half-decay: from the
-    peak until the first sample at or below the middle of the two, NaN where it is not reached before `until`.
+    time: (n,) [h], oxygen: (n, w) without NaN. Spike: peak of the next 15 h minus mean of the 10 h before.
+    Half-decay: from the peak until the curve, linear between samples, falls to the middle of the two; NaN
+    where it does not before `until`. All NaN where a stretch has no sample.
     """
     before = (time >= change - 10.0) & (time < change)
     after = (time >= change) & (time < change + 15.0)
@@ -195,6 +214,10 @@ def media_response(
     level = oxygen[before].mean(axis=0)
     peak, at = oxygen[after].max(axis=0), time[after][oxygen[after].argmax(axis=0)]
     spike = peak - level
-    low = (oxygen <= level + 0.5 * spike) & (time[:, None] > at) & (time[:, None] < until)
-    half = np.where(low.any(axis=0) & (spike > 0), time[low.argmax(axis=0)] - at, np.nan)
-    return spike, at - change, half
+    middle = level + 0.5 * spike
+    low = (oxygen <= middle) & (time[:, None] > at) & (time[:, None] < until)
+    index, column = np.maximum(low.argmax(axis=0), 1), np.arange(oxygen.shape[1])
+    above, below = oxygen[index - 1, column], oxygen[index, column]
+    part = np.clip((above - middle) / np.maximum(above - below, 1e-12), 0.0, 1.0)
+    crossing = time[index - 1] + part * (time[index] - time[index - 1])
+    return spike, at - change, np.where(low.any(axis=0) & (spike > 0), crossing - at, np.nan)

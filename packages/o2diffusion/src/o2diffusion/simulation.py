@@ -1,7 +1,7 @@
 """Simulated experiments as tables, with the truth beside them.
 
-`simulate` draws experiments (plates of drugs, closed chambers, measurement cycles), integrates their physics and
-returns the package's data format. The same configuration and seed give the same tables.
+`simulate` draws experiments (plates of drugs, closed chambers, measurement cycles), integrates their physics
+and returns the package's data format. The same configuration and seed give the same tables.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ class Simulation:
     """What `simulate` returns.
 
     table: experiment_id, series_id, replicate, drug, concentration_um, time_h, oxygen (NaN in a fault), unit.
-    events: experiment_id, time_h, kind, drug_containing. truth: series_id, time_h, oxygen_true (no replicate
-    effects, drift or noise). responses: true response to each media change, true parameters, true dose response.
+    events: experiment_id, time_h, kind (media_change, drug_start, flush, injection), drug_containing.
+    truth: series_id, time_h, oxygen_true: the condition's curve without replicate effects, drift and noise.
+    responses: a row per condition and media change of a plate: spike [%], peak_delay_h, half_decay_h of the
+    true curve (`physics.media_response`); the parameters of the mechanism; mean_oxygen and final_oxygen
+    (last day) and the concentrations of half effect on them, mean_ec50_um and final_ec50_um. Of chambers a
+    row per condition: rate_per_h (consumption, in the run's unit) and km.
     """
 
     table: pd.DataFrame
@@ -58,7 +62,7 @@ def simulate_runs(config: SimulationConfig, *, seed: int) -> list[Run]:
     return sorted(runs, key=lambda run: run.experiment_id.rsplit(".", 1)[1])
 
 
-def _rows(run: Run) -> dict[str, object]:
+def _rows(run: Run) -> dict[str, np.ndarray]:
     """One run's rows in the order series, replicate, time."""
     kept = run.keep.T
     well, sample = np.nonzero(kept)
