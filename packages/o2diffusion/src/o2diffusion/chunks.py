@@ -1,4 +1,4 @@
-"""Tables as a stream of chunks of arrow columns, from CSV, Parquet or a DataFrame; a fault is a `DataError`."""
+"""Tables as a stream of chunks of arrow columns, from CSV, Parquet or DataFrame; faults are `DataError`s."""
 
 from __future__ import annotations
 

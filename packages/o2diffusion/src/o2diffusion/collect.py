@@ -6,28 +6,30 @@ unit are constant in a series and kept once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from o2diffusion.checks import Rows, Wells, canonical, first_of
 from o2diffusion.chunks import Chunk, read_chunks
 from o2diffusion.columns import Vocabulary, numbers, text_codes
 from o2diffusion.tables import DataError
 from o2diffusion.units import oxygen_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    import pandas as pd
+
 REQUIRED = ("series_id", "replicate", "time_h", "oxygen")
-TEXTS = ("experiment_id", "series_id", "replicate", "drug", "unit", "source")
+TEXTS = ("experiment_id", "series_id", "replicate", "well", "drug", "unit", "source")
 NUMBERS = ("time_h", "oxygen", "concentration_um")
 ONE_EXPERIMENT = "experiment"  # the experiment_id where the table has no such column
 SENTINELS = (9999.0, -9999.0, 99999.0, -99999.0)  # what loggers write for a saturated or lost sensor
 MAX_OXYGEN = 1e6  # beyond any unit's range
-MAX_TIME = 1e6  # h: a century; above it the column holds seconds or a date
 FACTS = ("drug", "concentration_um", "unit")  # what a series has one of
 HINTS = {
     "time": "hours are expected in time_h: `o2diffusion prepare` converts dates, times and other units",
@@ -68,7 +70,7 @@ class Collector:
         self._first_row = 0
         self._name = ""
         self._saturated = 0
-        self._has: set[str] = set()
+        self._wells = Wells()
 
     def read(self, data: Path | str | pd.DataFrame) -> None:
         """Read and check every row of the table."""
@@ -76,7 +78,7 @@ class Collector:
             data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS
         ):
             if not self._name:
-                self._name, self._first_row, self._has = chunk.name, chunk.first_row, set(chunk.columns)
+                self._name, self._first_row = chunk.name, chunk.first_row
             if len(chunk):
                 self._add(chunk)
         if not self._index:
@@ -109,7 +111,7 @@ class Collector:
                 experiment_id=experiment,
                 series_id=series,
                 drug=self._text("drug", j),
-                concentration_um=None if np.isnan(concentration) else concentration,
+                concentration_um=None if np.isnan(concentration) else float(concentration),
                 unit=self._text("unit", j) or self._stated_unit,
                 source=self._text("source", j),
                 replicate=array["replicate"][rows],
@@ -141,8 +143,11 @@ class Collector:
             code = {n: c[keep] for n, c in code.items()}
             value = {n: v[keep] for n, v in value.items()}
             where = where[keep]
-        self._check_rows(chunk, where, code, value)
-        series = self._series_codes(chunk, where, code, value)
+        rows = Rows(chunk, where, code, value, self._words)
+        rows.check()
+        series = self._series_codes(rows)
+        if "well" in chunk.columns:
+            self._wells.check(rows, series)
         oxygen = value["oxygen"]
         with np.errstate(invalid="ignore"):
             lost = np.isin(oxygen, SENTINELS) | (np.abs(oxygen) > MAX_OXYGEN)
@@ -162,45 +167,25 @@ class Collector:
             self._blank += (self._rows + np.flatnonzero(empty)).tolist()
         return ~empty
 
-    def _check_rows(
-        self, chunk: Chunk, where: np.ndarray, code: dict[str, np.ndarray], value: dict[str, np.ndarray]
-    ) -> None:
-        """Refuse rows without an id, without a finite time, with a negative concentration."""
-        for name in ("series_id", "replicate", "experiment_id"):
-            if name in self._has:
-                bad = code[name] == self._words[name].codes.get("", -1)
-                _refuse(chunk, where, bad, name, "an id", lambda _: "an empty cell")
-        time, dose = value["time_h"], value["concentration_um"]
-        allowed = f"hours between -{MAX_TIME:g} and {MAX_TIME:g} (seconds, dates? see `o2diffusion prepare`)"
-        with np.errstate(invalid="ignore"):
-            _refuse(chunk, where, ~(np.abs(time) <= MAX_TIME), "time_h", allowed, lambda i: f"{time[i]:g}")
-            bad = (dose < 0) | np.isinf(dose)
-        _refuse(chunk, where, bad, "concentration_um", "0 uM or more, finite", lambda i: f"{dose[i]:g}")
-
-    def _series_codes(
-        self, chunk: Chunk, where: np.ndarray, code: dict[str, np.ndarray], value: dict[str, np.ndarray]
-    ) -> np.ndarray:
+    def _series_codes(self, rows: Rows) -> np.ndarray:
         """The number (m,) int32 of each row's series, new series entered; refuse a series of two drugs."""
-        key = (code["experiment_id"].astype(np.int64) << 32) | code["series_id"]
-        local, unique = pd.factorize(key)
-        first = np.zeros(len(unique), dtype=np.int64)
-        first[local[::-1]] = np.arange(len(local))[::-1]
-        columns = code | value
-        to_global = np.zeros(len(unique), dtype=np.int32)
+        code, columns = rows.code, rows.code | rows.value
+        local, first = first_of((code["experiment_id"].astype(np.int64) << 32) | code["series_id"])
+        to_global = np.zeros(len(first), dtype=np.int32)
         for j, i in enumerate(first):
             pair = int(code["experiment_id"][i]), int(code["series_id"][i])
             to_global[j] = self._index.setdefault(pair, len(self._index))
             if to_global[j] == len(self._facts["row"]):
-                self._facts["row"].append(chunk.first_row + int(where[i]))
+                self._facts["row"].append(rows.chunk.first_row + int(rows.where[i]))
                 for name in (*FACTS, "source"):
-                    self._facts[name].append(columns[name][i])
+                    self._facts[name].append(float(columns[name][i]))
         for name in FACTS:
             expected = np.array([self._facts[name][g] for g in to_global])[local]
             column = columns[name]
             differ = (column != expected) & ~((column != column) & (expected != expected))
             if differ.any():
                 i = int(np.flatnonzero(differ)[0])
-                self._refuse_two(chunk, int(where[i]), name, column[i], int(to_global[local[i]]))
+                self._refuse_two(rows.chunk, int(rows.where[i]), name, column[i], int(to_global[local[i]]))
         return to_global[local]
 
     def _refuse_two(self, chunk: Chunk, index: int, name: str, value: float, series: int) -> None:
@@ -212,7 +197,7 @@ class Collector:
 
         key, row = self.keys()[series], int(self._facts["row"][series])
         msg = (
-            f"{chunk.at(index, name)}: expected one {name} a series, got {text(value)} where series {key[1]!r} "
+            f"{chunk.at(index, name)}: expected one {name} a series, got {text(value)}; series {key[1]!r} "
             f"of {key[0]!r} has {text(self._facts[name][series])} (row {row}); "
             "give each condition its own series_id"
         )
@@ -226,12 +211,12 @@ class Collector:
         for j, (experiment, _) in enumerate(self._index):
             unit = names[int(self._facts["unit"][j])]
             row = int(self._facts["row"][j])
-            if stated and unit and _canonical(unit) != _canonical(stated):
+            if stated and unit and canonical(unit) != canonical(stated):
                 at = f"{self._name}: row {row}, column 'unit'"
                 msg = f"{at}: expected the stated unit {stated!r}, got {unit!r}"
                 raise DataError(msg)
             known, known_row = first.setdefault(experiment, (unit, row))
-            if _canonical(known) != _canonical(unit):
+            if canonical(known) != canonical(unit):
                 msg = (
                     f"{self._name}: row {row}, column 'unit': expected one unit in experiment "
                     f"{self._experiment(experiment)!r}, got {unit or 'none'!r} beside {known or 'none'!r} "
@@ -249,23 +234,9 @@ class Collector:
         unknown = [n for n in units if oxygen_unit(n) is None]
         if unknown:
             self._notes.append(f"oxygen units not known here, kept as they are: {', '.join(unknown[:5])}")
-        if len({_canonical(n) for n in units}) > 1:
+        if len({canonical(n) for n in units}) > 1:
             self._notes.append(f"experiments in different oxygen units: {', '.join(units)}")
         drugs = self._words["drug"]
         for code, others in drugs.spellings.items():
             some = ", ".join(repr(s) for s in sorted(others)[:4])
             self._notes.append(f"drug {drugs.names[code]!r}: also spelt {some}; read as one drug")
-
-
-def _canonical(unit: str) -> str:
-    return oxygen_unit(unit) or unit.casefold()
-
-
-def _refuse(
-    chunk: Chunk, where: np.ndarray, bad: np.ndarray, column: str, allowed: str, value: Callable[[int], str]
-) -> None:
-    """Raise for the first bad row."""
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        msg = f"{chunk.at(int(where[i]), column)}: expected {allowed}, got {value(i)}"
-        raise DataError(msg)

@@ -29,7 +29,7 @@ class Condition:
 
     `time_h` (n,) float64 strictly increasing [h]; `oxygen` (n, r) float64 in the input's unit, NaN where
     not observed; `wanted` (n, r) bool: rows of the input with missing oxygen, to be filled; `replicates` (r,)
-    labels as in the input. `drug` None: no drug; `concentration_um` None: not stated [uM]; `unit` None: not stated.
+    labels as in the input. None: no `drug`; `concentration_um` [uM], `unit` not stated.
     """
 
     experiment_id: str
@@ -74,8 +74,7 @@ def iter_conditions(
     Columns: series_id, replicate, time_h [h], oxygen (missing: to be filled); optional experiment_id, drug
     (empty: no drug), concentration_um [uM], unit, source. `unit` states the oxygen unit where the table does
     not. What was changed or dropped is said in `notes`, complete once the iterator ends. A series of more
-    than `max_replicates` is split by `seed` (None: never). Raises `DataError` with file, row, column, value and
-    what is allowed.
+    than `max_replicates` is split by `seed` (None: never). Raises `DataError` with file, row, column, value.
     """
     collector = Collector(unit, notes)
     collector.read(data)

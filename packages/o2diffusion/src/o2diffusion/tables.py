@@ -9,6 +9,7 @@ import difflib
 import gzip
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def write_table(frames: Iterable[pd.DataFrame], path: Path | str) -> int:
 
 def _write_csv(frames: Iterable[pd.DataFrame], path: Path, *, compressed: bool) -> int:
     rows = 0
-    opener = gzip.open if compressed else open
+    opener = partial(gzip.open, compresslevel=5) if compressed else open
     with opener(path, "wt", encoding="utf-8", newline="") as file:  # pyright: ignore[reportArgumentType]
         for frame in frames:
             frame.to_csv(file, index=False, header=rows == 0, lineterminator="\n")  # pyright: ignore
