@@ -1,0 +1,105 @@
+"""The order of training: which samples and which random numbers belong to which step, whatever came before.
+
+Nothing here remembers: a run that continues at step 1000 sees what it would have seen uninterrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch.utils.data import Dataset
+
+
+def mix_seed(*parts: int | str) -> int:
+    """Return a 63-bit seed that differs whenever a part differs, the same on every machine."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def step_generator(
+    seed: int, step: int, rank: int = 0, *, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return the generator from which a module draws its noise and masks at one step of one process.
+
+    Fresh on every call: draw all of a step's numbers from one of them. `step` is `self.global_step` in
+    `training_step`, and the batch index in `validation_step`, so that validations are comparable.
+    """
+    return torch.Generator(device).manual_seed(mix_seed("step", seed, step, rank))
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of steps start..stop: place p of the run holds sample `order(seed, p // n)[p % n]`.
+
+    Every batch is full, every epoch uses every sample once; a batch may span two epochs, and with n below
+    `batch_size` it repeats samples. Of `batch_size` samples, process `rank` of `world` gets its own stretch.
+    """
+
+    def __init__(
+        self, n: int, batch_size: int, *, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.n, self.batch_size, self.seed = n, batch_size, seed
+        self.steps = range(start, stop)
+        self.rank, self.world = rank, world
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (self.at(step) for step in self.steps)
+
+    def at(self, step: int) -> list[int]:
+        """Return the samples of one step."""
+        share = self.batch_size // self.world
+        first = step * self.batch_size + self.rank * share
+        picked: list[int] = []
+        while len(picked) < share:
+            epoch, place = divmod(first + len(picked), self.n)
+            picked += self._epoch_order(epoch)[place : place + share - len(picked)].tolist()
+        return picked
+
+    def _epoch_order(self, epoch: int) -> torch.Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(mix_seed("epoch", self.seed, epoch))
+            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
+        return self._order
+
+
+class LateLoader:
+    """A loader that is built when it is first iterated, once this process knows its rank."""
+
+    def __init__(self, build: Callable[[], DataLoader[Any]], length: int) -> None:
+        self.build, self.length = build, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.build())
+
+
+def data_loader(
+    data: Dataset[Any], batches: Any, *, collate: Callable[..., Any] | None, workers: int, pin: bool
+) -> DataLoader[Any]:
+    """Return a DataLoader over lists of sample numbers.
+
+    A dataset with `__getitems__` is asked for a whole batch at once, and `collate` gets what it returned.
+    """
+    return DataLoader(
+        data,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+        generator=torch.Generator().manual_seed(
+            0
+        ),  # else it draws its workers' seed from the global generator
+    )
