@@ -1,0 +1,134 @@
+"""What people do today, and somewhat better: simple fills of hidden cells on a grid.
+
+Each takes z-scored values (t, r) with NaN where hidden, times (t, r) [h] and the event times (k,) [h], and returns an
+estimate for every cell (t, r). Where a replicate shows nothing, the mean of the others stands in; where nothing is
+visible at all, zero (the z-score's mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from o2diffusion import gp
+
+Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _each(value: np.ndarray, time: np.ndarray, fill: Callable[..., np.ndarray]) -> np.ndarray:
+    """Apply a one-curve fill to each replicate; an empty replicate gets the filled mean of the others."""
+    out = np.full_like(value, np.nan)
+    for r in range(value.shape[1]):
+        seen = np.isfinite(value[:, r])
+        if seen.any():
+            out[:, r] = fill(time[:, r], time[seen, r], value[seen, r])
+    some = np.isfinite(out).any(axis=0)
+    others = out[:, some].mean(axis=1) if some.any() else np.zeros(len(out))
+    out[:, ~some] = others[:, None]
+    return out
+
+
+def linear(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    """Straight lines between neighbours, level beyond the ends."""
+    return _each(value, time, np.interp)
+
+
+def pchip(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    """Monotone cubic pieces (Fritsch & Carlson 1980), level beyond the ends."""
+
+    def fill(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x, first = np.unique(x, return_index=True)
+        if len(x) < 2:
+            return np.full(len(at), y[0])
+        return PchipInterpolator(x, y[first])(np.clip(at, x[0], x[-1]))
+
+    return _each(value, time, fill)
+
+
+def replicate_mean(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """Mean of the other visible replicates in the cell, each shifted to this one; linear where none is visible.
+
+    A shift is the line through the visible differences of the pair: replicates run in parallel far more often than
+    they coincide. A replicate that shows nothing is not shifted.
+    """
+    seen = np.isfinite(value)
+    out = linear(value, time, events)
+    for r in range(value.shape[1]):
+        total, count = np.zeros(len(value)), np.zeros(len(value))
+        for other in np.delete(np.arange(value.shape[1]), r):
+            both = seen[:, r] & seen[:, other]
+            shift = 0.0
+            if both.any():
+                shift = np.interp(time[:, r], time[both, r], value[both, r] - value[both, other])
+            elif seen[:, r].any():
+                continue
+            total += np.where(seen[:, other], value[:, other] + shift, 0.0)
+            count += seen[:, other]
+        out[:, r] = np.where(count > 0, total / np.maximum(count, 1), out[:, r])
+    return out
+
+
+def template(value: np.ndarray, time: np.ndarray, events: np.ndarray, *, before: float = 0.03, lags: int = 24) -> np.ndarray:
+    """Mean response after an event, learned from this condition's own visible cells: (t, r), zero before the first.
+
+    The response is the deviation from the level in the last `before` of the duration ahead of each event, averaged by
+    lag (in cells) over the visible events and replicates.
+    """
+    out = np.zeros_like(value)
+    centre = time.mean(axis=1)
+    width = max(float(centre[-1] - centre[0]) / max(len(centre) - 1, 1), 1e-12)
+    inside = events[(events > centre[0]) & (events < centre[-1])]
+    if inside.size == 0:
+        return out
+    lag = np.floor((centre[None, :] - inside[:, None]) / width).astype(int) + 1
+    nxt = np.append(inside[1:], np.inf)
+    active = (lag >= 0) & (centre[None, :] < nxt[:, None]) & (lag < lags)
+    deviation = np.full((inside.size, *value.shape), np.nan)
+    for e, at in enumerate(inside):
+        ahead = (centre < at - 0.5 * width) & (centre >= at - max(before * (centre[-1] - centre[0]), 3 * width))
+        known = np.isfinite(value[ahead]).any(axis=0)
+        level = np.full(value.shape[1], np.nan)
+        level[known] = np.nanmean(value[ahead][:, known], axis=0)
+        deviation[e] = np.where(active[e][:, None], value - level, np.nan)
+    for k in range(lags):
+        rows = active & (lag == k)
+        seen = deviation[rows]
+        if np.isfinite(seen).any():
+            out[rows.any(axis=0)] = np.nanmean(seen)
+    return out
+
+
+def event_template(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """The mean event response plus straight lines through what it leaves."""
+    shape = template(value, time, events)
+    return shape + linear(value - shape, time, events)
+
+
+def gaussian_process(
+    value: np.ndarray, time: np.ndarray, *, shared: bool = True, joint: bool = False, **options: int
+) -> gp.Posterior:
+    """The process of `gp.py` at every cell: mean and sd (t * r,) in C order; `shared=False` fits each trace alone."""
+    t, r = value.shape
+    span = max(float(np.ptp(time)), 1e-12)
+    x, rep, y = (time - time.min()).ravel() / span, np.tile(np.arange(r), t), value.ravel()
+    seen = np.isfinite(y)
+    if shared:
+        theta = gp.fit(x[seen], rep[seen], y[seen], **options) if seen.any() else gp.PRIOR_MEAN
+        return gp.posterior(theta, x[seen], rep[seen], y[seen], x, rep, joint=joint)
+    mean, sd = np.zeros(t * r), np.ones(t * r)
+    for k in range(r):
+        own, seen_k = rep == k, seen & (rep == k)
+        theta = gp.fit(x[seen_k], rep[seen_k], y[seen_k], **options) if seen_k.any() else gp.PRIOR_MEAN
+        post = gp.posterior(theta, x[seen_k], rep[seen_k], y[seen_k], x[own], rep[own])
+        mean[own], sd[own] = post.mean, post.sd
+    return gp.Posterior(mean, sd)
+
+
+POINT_FILLS: dict[str, Fill] = {
+    "linear": linear,
+    "pchip": pchip,
+    "replicate_mean": replicate_mean,
+    "event_template": event_template,
+}

@@ -1,0 +1,145 @@
+"""A table's conditions as training material: drugs and scales, masked items, media-change windows.
+
+Letters: p items of the pool, w windows, n samples a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from o2diffusion.conditions import Condition
+from o2diffusion.config import Config
+from o2diffusion.drugs import UNKNOWN, match_drug
+from o2diffusion.model import Batch
+from o2diffusion.pool import make_pool
+from o2diffusion.windows import MediaResponseDataset, collate_windows
+
+CONTROL = ("control", "vehicle", "dmso", "untreated", "blank")
+ANY_UNIT = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model knows of the table it was trained on; saved with it as plain JSON.
+
+    `drugs` vocabulary, `scales` unit -> (level, scale) in that unit, `c_ref` smallest positive dose [uM],
+    `concentrations` met [uM], `units` of the table, `hours` the longest condition [h].
+    """
+
+    drugs: tuple[str, ...] = ()
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+    c_ref: float = 1.0
+    concentrations: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    hours: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        plain = asdict(self)
+        plain["scales"] = {k: list(v) for k, v in self.scales.items()}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Facts:
+        """The inverse of `as_dict`."""
+        return cls(
+            drugs=tuple(plain["drugs"]), scales={k: (v[0], v[1]) for k, v in plain["scales"].items()},
+            c_ref=plain["c_ref"], concentrations=tuple(plain["concentrations"]), units=tuple(plain["units"]),
+            hours=plain["hours"],
+        )
+
+    def scale(self, unit: str | None) -> tuple[float, float] | None:
+        """Level and scale of curves in `unit`, None where the model never met that unit."""
+        return self.scales.get(unit or ANY_UNIT)
+
+    def who(self, condition: Condition, *, unknown: bool = False) -> tuple[int, float]:
+        """Drug index and concentration of a condition as the network reads them.
+
+        A model without drugs reads none. The control, whatever it is called, is concentration 0. Raises ValueError
+        for a drug the model has not met, unless `unknown`: then it gets the learned average (index -1).
+        """
+        return self.identify(condition.drug, condition.concentration_um, unknown=unknown)
+
+    def identify(self, drug: str | None, concentration: float | None, *, unknown: bool = False) -> tuple[int, float]:
+        """`who` for a drug's name and a concentration [uM]."""
+        if not self.drugs:
+            return UNKNOWN, float("nan")
+        dose = float("nan") if concentration is None else float(concentration)
+        if drug is None or drug.strip().casefold() in CONTROL or dose == 0.0:
+            return UNKNOWN, 0.0 if drug is not None or dose == 0.0 else dose
+        try:
+            return match_drug(drug, self.drugs), dose
+        except ValueError:
+            if not unknown:
+                raise
+            return UNKNOWN, dose
+
+
+def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
+    """What a table's conditions have in common."""
+    doses = sorted({c.concentration_um for c in conditions if c.concentration_um is not None})
+    named = [c.drug for c in conditions if c.drug and c.drug.strip().casefold() not in CONTROL]
+    values: dict[str, list[np.ndarray]] = {}
+    for c in conditions:
+        values.setdefault(c.unit or ANY_UNIT, []).append(c.oxygen[np.isfinite(c.oxygen)])
+    joined = {unit: np.concatenate(parts) for unit, parts in values.items()}
+    scales = {u: (float(v.mean()), max(float(v.std()), 1e-9)) for u, v in joined.items() if v.size}
+    positive = [d for d in doses if d > 0]
+    return Facts(
+        drugs=tuple(dict.fromkeys(named)) if use_drugs else (), scales=scales,
+        c_ref=positive[0] if positive else 1.0, concentrations=tuple(doses) if use_drugs else (),
+        units=tuple(u for u in scales if u), hours=max(float(np.ptp(c.time_h)) for c in conditions),
+    )
+
+
+def training_pool(conditions: Sequence[Condition], known: Facts, config: Config, *, seed: int) -> Batch:
+    """The conditions under random masks, with the drug hidden now and then: a batch of p items."""
+    who = [known.who(c) for c in conditions]
+    pool = make_pool(
+        conditions, masks=config.train.masks, everything=config.train.everything,
+        fallbacks=[known.scale(c.unit) or (0.0, 1.0) for c in conditions], who=who, seed=seed,
+        cells=config.model.cells,
+    )
+    rng = np.random.default_rng(seed)
+    forget = torch.as_tensor(rng.random(len(pool.drug)) < config.train.unknown_drug)
+    pool.drug = torch.where(forget, UNKNOWN, pool.drug)
+    return pool
+
+
+@dataclass
+class Windows:
+    """Media-change windows as tensors: time (w, n) [h], deviation (w, n) [scale of the table], weight (w, n) the
+    number of replicates behind it, drug (w,), concentration (w,).
+    """
+
+    time: Tensor
+    deviation: Tensor
+    weight: Tensor
+    drug: Tensor
+    concentration: Tensor
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def training_windows(conditions: Sequence[Condition], known: Facts) -> Windows | None:
+    """Deviation from the level before each media change, averaged over replicates; None where there is no change."""
+    dataset = MediaResponseDataset(conditions)
+    windows = [w for w in dataset.windows if known.scale(w.unit) is not None]
+    if not windows:
+        return None
+    batch = collate_windows(windows)
+    scale = torch.tensor([known.scales[w.unit or ANY_UNIT][1] for w in windows])
+    count = batch["observed"].sum(-1)
+    mean = (batch["oxygen"] * batch["observed"]).sum(-1) / count.clamp(min=1) / scale[:, None]
+    who = [known.identify(w.drug, w.concentration_um) for w in windows]
+    return Windows(
+        time=batch["time_relative"], deviation=mean, weight=count.float(), drug=torch.tensor([d for d, _ in who]),
+        concentration=torch.tensor([c for _, c in who]),
+    )

@@ -1,0 +1,168 @@
+"""From one condition with holes to joint draws at every missing time.
+
+The network sees windows of t cells. A short gap in a long series is looked at through a narrow window, so that a
+cell is never much wider than the gap; a long gap through a wide one. Letters: n times of the condition, r replicates,
+m wanted samples, d draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from o2diffusion.conditions import Condition
+from o2diffusion.grid import to_grid
+from o2diffusion.model import FlexibleReplicateDiffusionModel
+from o2diffusion.pool import Item, item
+from o2diffusion.sampling import Fill, fill
+
+WINDOW = 64  # a window is this many times as long as the gap it is made for
+MARGIN = 0.2  # of a window on each side that only gives context
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Draws at the wanted samples of a condition: `row` and `column` (m,) in its arrays, `draws` (d, m) in its unit."""
+
+    condition: Condition
+    row: np.ndarray
+    column: np.ndarray
+    draws: np.ndarray
+
+
+def add_times(condition: Condition, every: float) -> Condition:
+    """The condition with samples wanted at multiples of `every` [h] from its first time on, in every replicate.
+
+    A time at which a replicate was measured is not added to it. Raises ValueError for a step that is not positive or
+    gives more than a million times.
+    """
+    start, end = condition.time_h[0], condition.time_h[-1]
+    if not every > 0 or (end - start) / every > 1e6:
+        msg = f"every: expected a step [h] above 0 with at most a million times in {end - start:g} h, got {every!r}"
+        raise ValueError(msg)
+    extra = start + every * np.arange(int(np.floor((end - start) / every * (1 + 1e-12))) + 1)
+    near = np.abs(condition.time_h[np.clip(np.searchsorted(condition.time_h, extra), 0, len(condition.time_h) - 1)] - extra)
+    before = np.abs(condition.time_h[np.clip(np.searchsorted(condition.time_h, extra) - 1, 0, None)] - extra)
+    extra = extra[np.minimum(near, before) > 1e-9 * max(1.0, abs(end))]
+    time = np.concatenate([condition.time_h, extra])
+    order = np.argsort(time, kind="stable")
+    blank = np.full((len(extra), condition.oxygen.shape[1]), np.nan)
+    return replace(
+        condition, time_h=time[order], oxygen=np.concatenate([condition.oxygen, blank])[order],
+        wanted=np.concatenate([condition.wanted, np.ones(blank.shape, dtype=bool)])[order],
+    )
+
+
+def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
+    """Windows (start, end, wanted samples (n, r) that it answers for) that cover every wanted sample once."""
+    time = condition.time_h
+    first, last = float(time[0]), float(time[-1])
+    span = max(last - first, 1e-9)
+    clear = _clear_length(condition)
+    # Powers of two of the whole, so that neighbouring gaps share a window.
+    with np.errstate(divide="ignore"):
+        level = np.floor(np.log2(np.maximum(span / np.maximum(WINDOW * clear, 1e-12), 1.0))).astype(int)
+    windows = []
+    for k in np.unique(level[condition.wanted]):
+        mine = condition.wanted & (level == k)
+        length = span / 2**k
+        todo = np.flatnonzero(mine.any(axis=1))
+        while todo.size:
+            start = min(max(time[todo[0]] - MARGIN * length, first), last - length) if k else first
+            end = start + length
+            inside = todo[time[todo] <= (end - MARGIN * length if end < last else end)] if k else todo
+            answered = np.zeros_like(mine)
+            answered[inside] = mine[inside]
+            windows.append((start, end, answered))
+            todo = todo[len(inside) :]
+    return windows
+
+
+def _clear_length(condition: Condition) -> np.ndarray:
+    """Length of the stretch without a sample around each (time, replicate): (n, r) [h]; the whole where none is seen."""
+    time, seen = condition.time_h, np.isfinite(condition.oxygen)
+    n = len(time)
+    index = np.arange(n)[:, None]
+    before = np.maximum.accumulate(np.where(seen, index, 0), axis=0)
+    after = np.minimum.accumulate(np.where(seen, index, n - 1)[::-1], axis=0)[::-1]
+    return np.where(seen.any(axis=0), time[after] - time[before], time[-1] - time[0])
+
+
+def items_of(
+    condition: Condition, *, cells: int, fallback: tuple[float, float], who: tuple[int, float]
+) -> Iterator[tuple[Item, np.ndarray]]:
+    """The windows of a condition as items, each with the wanted samples (n, r) it answers for."""
+    for start, end, answered in gap_windows(condition):
+        grid = to_grid(condition, cells, start=start, end=end)
+        drug, concentration = who
+        yield item(grid, ~grid.observed, fallback=fallback, drug=drug, concentration=concentration), answered
+
+
+def _sample_noise(condition: Condition, one: Item) -> np.ndarray:
+    """SD of single samples around the line through their cells' means, by replicate: (r,).
+
+    A cell is a mean; a filled sample is a measurement, so it gets back what the mean took away.
+    """
+    time, grid = condition.time_h, one.grid
+    inside = (time >= grid.edges[0]) & (time <= grid.edges[-1])
+    out = np.zeros(condition.oxygen.shape[1])
+    for r in range(len(out)):
+        seen = inside & np.isfinite(condition.oxygen[:, r])
+        full = grid.observed[:, r]
+        if seen.sum() > 2 * full.sum() > 4:
+            line = np.interp(time[seen], grid.time[full, r], grid.value[full, r])
+            rest = condition.oxygen[seen, r] - line
+            out[r] = 1.4826 * np.median(np.abs(rest - np.median(rest)))
+    return out
+
+
+def _at_samples(
+    condition: Condition, one: Item, answered: np.ndarray, filled: Fill, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws at the answered samples, on lines between the cells' values at their true times."""
+    row, column = np.nonzero(answered)
+    draws = np.empty((len(filled.draws), len(row)))
+    noise = _sample_noise(condition, one)
+    for r in np.unique(column):
+        mine = column == r
+        at, when = condition.time_h[row[mine]], one.grid.time[:, r]
+        right = np.clip(np.searchsorted(when, at), 1, len(when) - 1)
+        part = np.clip((at - when[right - 1]) / np.maximum(when[right] - when[right - 1], 1e-12), 0.0, 1.0)
+        curve = filled.draws[:, :, r]
+        draws[:, mine] = curve[:, right - 1] * (1 - part) + curve[:, right] * part
+        draws[:, mine] += noise[r] * rng.standard_normal(draws[:, mine].shape)
+    return row, column, draws
+
+
+def impute_conditions(
+    net: FlexibleReplicateDiffusionModel, conditions: Sequence[Condition], *, fallbacks: Sequence[tuple[float, float]],
+    who: Sequence[tuple[int, float]], draws: int, seed: int,
+) -> list[Filled]:
+    """Joint draws at every wanted sample of the conditions; those of one window belong together."""
+    work = [
+        (k, one, answered)
+        for k, (c, f, w) in enumerate(zip(conditions, fallbacks, who, strict=True))
+        for one, answered in items_of(c, cells=net.config.cells, fallback=f, who=w)
+    ]
+    filled = fill(net, [one for _, one, _ in work], draws, generator=torch.Generator().manual_seed(seed))
+    rng = np.random.default_rng(seed)
+    parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in conditions]
+    for (k, one, answered), f in zip(work, filled, strict=True):
+        parts[k].append(_at_samples(conditions[k], one, answered, f, rng))
+    return [_joined(c, p, draws) for c, p in zip(conditions, parts, strict=True)]
+
+
+def _joined(
+    condition: Condition, parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: int
+) -> Filled:
+    """The windows' answers of one condition, by replicate and time."""
+    if not parts:
+        none = np.empty(0, dtype=int)
+        return Filled(condition, none, none, np.empty((draws, 0)))
+    row, column = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
+    values = np.concatenate([p[2] for p in parts], axis=1)
+    order = np.lexsort((row, column))
+    return Filled(condition, row[order], column[order], values[:, order])

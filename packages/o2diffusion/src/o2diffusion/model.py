@@ -1,0 +1,150 @@
+"""The assembled network: what hides behind a curve, as quantiles of each cell and as joint draws of all.
+
+Two passes. The encoder looks at a masked condition once: it gates simple fills (`features.EXPERTS`), corrects them and
+says each hidden cell's quantiles. The denoiser, preconditioned as in Karras et al. 2022, then draws the normal scores of
+all hidden cells together, conditioned on what the encoder saw.
+
+Letters: b batch, t time cells, r replicates, c channels, g global numbers, k quantiles or experts, d width, e events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from cytosol.edm import EDMScaling, Preconditioned
+from cytosol.features import sinusoidal
+from torch import Tensor, nn
+
+from o2diffusion.config import ModelConfig
+from o2diffusion.drugs import DrugEncoder
+from o2diffusion.features import CHANNELS, EXPERTS, GLOBALS
+from o2diffusion.marginals import SCORES, STEP, K
+from o2diffusion.media import DrugAwareMediaChangeModule
+from o2diffusion.replicates import ReplicateGenerator
+from o2diffusion.unet import AdaptiveReplicateUNet
+
+
+@dataclass
+class Batch:
+    """Masked conditions as tensors; padded replicates are False in `replicate_mask` and may hold anything.
+
+    channels (b, t, r, c), globals (b, g), experts (b, t, r, k), sd (b, t, r) [z], replicate_mask (b, r) bool,
+    active (b, t, r) bool: cells to fill, target (b, t, r) [z] their truth (zeros when unknown), time (b, t) [h],
+    event_time (b, e) [h], event_mask (b, e) bool, drug (b,) index or -1, concentration (b,) [uM] or NaN.
+    """
+
+    channels: Tensor
+    globals: Tensor
+    experts: Tensor
+    sd: Tensor
+    replicate_mask: Tensor
+    active: Tensor
+    target: Tensor
+    time: Tensor
+    event_time: Tensor
+    event_mask: Tensor
+    drug: Tensor
+    concentration: Tensor
+
+    def map(self, change: Any) -> Batch:
+        """The same batch with `change(tensor)` applied to each tensor."""
+        return Batch(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
+
+@dataclass
+class Encoded:
+    """What the encoder says: `quantiles` (b, t, r, k) [z], `seen` (b, t, r, d) for the denoiser, `cond` (b, d_cond),
+    `correlation` (b,) of the replicates' noise.
+    """
+
+    quantiles: Tensor
+    seen: Tensor
+    cond: Tensor
+    correlation: Tensor
+
+    def repeat(self, n: int) -> Encoded:
+        """Each condition n times in a row: (b * n, ...)."""
+        return Encoded(*(getattr(self, f.name).repeat_interleave(n, dim=0) for f in fields(self)))
+
+
+class _ScoreNet(nn.Module):
+    """The net inside the preconditioner: noisy scores (b, t, r) and what the encoder saw -> (b, t, r)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        d, d_cond = config.seen_width, config.cond_width
+        self.level = nn.Sequential(nn.Linear(32, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
+        self.unet = AdaptiveReplicateUNet(2 + d, 1, d_cond, config.denoiser_widths)
+
+    def forward(self, x: Tensor, c_noise: Tensor, *, encoded: Encoded, active: Tensor, replicate_mask: Tensor) -> Tensor:
+        cond = encoded.cond + self.level(sinusoidal(c_noise * 100.0, 32).to(x.dtype))
+        inputs = torch.cat([torch.stack([x * active, active.to(x.dtype)], dim=-1), encoded.seen], dim=-1)
+        return self.unet(inputs, replicate_mask, cond)[..., 0]
+
+
+class FlexibleReplicateDiffusionModel(nn.Module):
+    """Fills, interpolates, forecasts and generates 1-4 oxygen curves of a condition.
+
+    `encode(batch)` gives the quantiles, `denoise(...)` one denoising of the normal scores. Nothing here knows files,
+    units or drug names: `O2Model` does.
+    """
+
+    def __init__(self, config: ModelConfig, *, n_drugs: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        d, d_cond = config.drug_width, config.cond_width
+        self.drug_encoder = DrugEncoder(n_drugs, d, config.fingerprint_bits)
+        self.media_dynamics = DrugAwareMediaChangeModule(d, config.dynamics_width)
+        self.replicate_generator = ReplicateGenerator(d)
+        self.replicate_count_encoder = nn.Embedding(config.max_replicates + 1, d_cond)
+        self.context = nn.Sequential(nn.Linear(GLOBALS + d, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
+        self.encoder = AdaptiveReplicateUNet(CHANNELS + 1, config.widths[0], d_cond, config.widths)
+        self.head = nn.Linear(config.widths[0], len(EXPERTS) + 2 + K - 1)
+        self.seen = nn.Linear(config.widths[0] + CHANNELS + 1 + K, config.seen_width)
+        self.denoiser = Preconditioned(_ScoreNet(config), EDMScaling(1.0))
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.bias[0] = 2.0  # start at the Gaussian process, where the best baseline ends
+        self.register_buffer("scores", SCORES.clone(), persistent=False)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Embedding of drug and concentration: (b, d)."""
+        return self.drug_encoder(batch.drug, batch.concentration)
+
+    def encode(self, batch: Batch) -> Encoded:
+        """One look at masked conditions: quantiles of every cell and what the denoiser needs."""
+        drug = self.embed(batch)
+        count = self.replicate_count_encoder(batch.replicate_mask.sum(dim=1))
+        cond = self.context(torch.cat([batch.globals, drug], dim=-1)) + count
+        effect = self.media_dynamics(batch.time, batch.event_time, batch.event_mask, drug, batch.concentration)
+        effect = effect / self.media_dynamics.oxygen_scale
+        real = batch.replicate_mask[:, None, :, None]
+        channels = torch.cat([batch.channels, effect.detach()[:, :, None, None].expand(*batch.sd.shape, 1)], dim=-1)
+        channels = channels.masked_fill(~real, 0.0)
+        h = torch.nn.functional.silu(self.encoder(channels, batch.replicate_mask, cond))
+        quantiles = self._quantiles(h, batch)
+        centre = quantiles[..., K // 2, None]
+        shape = ((quantiles - centre) / batch.sd[..., None]).masked_fill(~real, 0.0)
+        seen = self.seen(torch.cat([h.detach(), channels, shape.detach()], dim=-1))
+        correlation = self.replicate_generator.correlation(drug, batch.concentration).detach()
+        return Encoded(quantiles, seen, cond.detach(), correlation)
+
+    def _quantiles(self, h: Tensor, batch: Batch) -> Tensor:
+        """Gated experts plus a correction, and increasing quantiles around them: (b, t, r, k) [z]."""
+        n = len(EXPERTS)
+        gate, shift, spread, shape = self.head(h).split([n, 1, 1, K - 1], dim=-1)
+        centre = (torch.softmax(gate, dim=-1) * batch.experts).sum(-1, keepdim=True)
+        unit = batch.sd[..., None] * torch.exp(spread.clamp(-5, 5))
+        steps = STEP * torch.exp((shape * 2).clamp(-4, 4))
+        ladder = torch.nn.functional.pad(steps.cumsum(-1), (1, 0))
+        ladder = ladder - ladder[..., K // 2, None]
+        return centre + batch.sd[..., None] * shift * 3 + unit * ladder
+
+    def denoise(self, x: Tensor, sigma: Tensor, *, encoded: Encoded, batch: Batch) -> Tensor:
+        """The estimate of the clean scores from noisy ones at level sigma (b,): (b, t, r)."""
+        return self.denoiser(
+            x, sigma, encoded=encoded, active=batch.active, replicate_mask=batch.replicate_mask
+        )

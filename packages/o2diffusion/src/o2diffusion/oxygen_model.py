@@ -1,0 +1,220 @@
+"""The model as a user holds it: trained on a table, saved as a directory, filling and generating curves.
+
+DataFrames or files in, DataFrames out, everything in the input's units.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from cytosol.bundle import load_bundle, load_weights, save_bundle
+from cytosol.config import from_dict, to_dict
+from cytosol.device import pick_device
+
+from o2diffusion import __version__
+from o2diffusion.conditions import Condition, iter_conditions, read_conditions
+from o2diffusion.config import Config
+from o2diffusion.corpus import Facts, facts, training_pool, training_windows
+from o2diffusion.generating import generate_table
+from o2diffusion.imputing import Filled, add_times, impute_conditions
+from o2diffusion.media import MediaChangeSchedule
+from o2diffusion.model import FlexibleReplicateDiffusionModel
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+Table = pd.DataFrame | str | Path
+KIND = "o2diffusion.oxygen_model"
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+BATCH = 8  # conditions imputed together: bounds memory
+DEFAULT = Path(__file__).with_name("default_model")
+
+
+class OxygenModel:
+    """A trained model: `train` or `load` makes one, `impute` and `generate` use it.
+
+    `history` is the training's table of losses; `facts` what it knows of its training table; `notes` what was said of
+    the last table read.
+    """
+
+    def __init__(
+        self, net: FlexibleReplicateDiffusionModel, config: Config, known: Facts,
+        history: pd.DataFrame | None = None,
+    ) -> None:
+        self.net = net
+        self.config = config
+        self.facts = known
+        self.history = pd.DataFrame() if history is None else history
+        self.notes: list[str] = []
+
+    def to(self, device: str) -> OxygenModel:
+        """Move to auto, cpu, cuda or mps; returns itself."""
+        self.net.to(pick_device(device))
+        return self
+
+    def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write a bundle; raises BundleError where one is already, unless `force`."""
+        return save_bundle(
+            path, kind=KIND, package="o2diffusion", version=__version__, config=to_dict(self.config),
+            tensors=self.net.state_dict(), extra={"facts": self.facts.as_dict()}, force=force,
+        )
+
+    def impute(
+        self, data: Table, events: Table | None = None, *, draws: int = 100, every: float | None = None,
+        seed: int = 0, unknown_drug: bool = False,
+    ) -> pd.DataFrame:
+        """Every missing or added time filled: the input's keys, time_h, mean, q05 to q95 in the input's units.
+
+        every: also predict at multiples of this step [h]. Raises DataError for a faulty table, ValueError for a drug
+        the model has not met (unless `unknown_drug`).
+        """
+        parts = [
+            summary(one) for one in self.impute_iter(
+                data, events, draws=draws, every=every, seed=seed, unknown_drug=unknown_drug)
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series_id", "replicate"])
+
+    def impute_iter(
+        self, data: Table, events: Table | None = None, *, draws: int = 100, every: float | None = None,
+        seed: int = 0, unknown_drug: bool = False,
+    ) -> Iterator[Filled]:
+        """The same, one condition at a time and as draws, for tables larger than memory."""
+        if draws < 2:
+            msg = f"draws: expected at least 2, got {draws!r}"
+            raise ValueError(msg)
+        self.notes = []
+        waiting: list[Condition] = []
+        for number, condition in enumerate(iter_conditions(data, events, notes=self.notes, seed=seed)):
+            waiting.append(condition if every is None else add_times(condition, every))
+            if len(waiting) == BATCH:
+                yield from self._impute(waiting, draws, seed + number, unknown=unknown_drug)
+                waiting = []
+        if waiting:
+            yield from self._impute(waiting, draws, seed, unknown=unknown_drug)
+
+    def _impute(self, conditions: Sequence[Condition], draws: int, seed: int, *, unknown: bool) -> list[Filled]:
+        known = facts(conditions, use_drugs=False)
+        fallbacks = [self.facts.scale(c.unit) or known.scale(c.unit) or (0.0, 1.0) for c in conditions]
+        self._say_unused(conditions)
+        who = [self.facts.who(c, unknown=unknown) for c in conditions]
+        return impute_conditions(self.net, conditions, fallbacks=fallbacks, who=who, draws=draws, seed=seed)
+
+    def _say_unused(self, conditions: Sequence[Condition]) -> None:
+        """Tell once that a model without drugs does not use the table's."""
+        note = "the model was trained without drugs: the table's drugs and concentrations are unused"
+        if not self.facts.drugs and any(c.drug for c in conditions) and note not in self.notes:
+            self.notes.append(note)
+
+    def generate(
+        self, drug: str | None, concentration_um: float | None, *, replicates: int = 4,
+        media_changes: Sequence[float] | MediaChangeSchedule = (), hours: float | None = None, draws: int = 1,
+        unit: str | None = None, seed: int = 0, unknown_drug: bool = False,
+    ) -> pd.DataFrame:
+        """Whole curves of a condition that was not run: draw, replicate, time_h, oxygen, unit.
+
+        hours: duration [h], the training table's longest by default. unit: one of the model's (its first by default).
+        """
+        who = self.facts.identify(drug, concentration_um, unknown=unknown_drug)
+        return generate_table(
+            self.net, self.facts, who, replicates=replicates, media_changes=media_changes,
+            hours=self.facts.hours if hours is None else hours, draws=draws, unit=unit, seed=seed,
+        )
+
+
+def summary(filled: Filled) -> pd.DataFrame:
+    """Mean and quantiles of the draws at each wanted sample, with the condition's keys."""
+    c = filled.condition
+    table = keys(filled)
+    if len(table):
+        table["mean"] = filled.draws.mean(axis=0)
+        table[list(QUANTILES)] = np.quantile(filled.draws, list(QUANTILES.values()), axis=0).T
+    if c.unit is not None:
+        table["unit"] = c.unit
+    return table
+
+
+def keys(filled: Filled) -> pd.DataFrame:
+    """The input's keys and time of each wanted sample."""
+    c = filled.condition
+    fixed: dict[str, Any] = {"experiment_id": c.experiment_id, "series_id": c.series_id}
+    if c.drug is not None:
+        fixed["drug"] = c.drug
+    if c.concentration_um is not None:
+        fixed["concentration_um"] = c.concentration_um
+    labels = np.asarray(c.replicates, dtype=object)[filled.column]
+    return pd.DataFrame(fixed | {"replicate": labels, "time_h": c.time_h[filled.row]})
+
+
+def load(path: str | PathLike[str] | None = None) -> OxygenModel:
+    """A saved model; without a path the default one, which comes with the package.
+
+    Raises BundleError for a damaged or foreign directory.
+    """
+    bundle = load_bundle(DEFAULT if path is None else path, kinds={KIND})
+    config = from_dict(Config, bundle.config)
+    known = Facts.from_dict(bundle.extra["facts"])
+    net = FlexibleReplicateDiffusionModel(config.model, n_drugs=len(known.drugs))
+    load_weights(net, bundle.tensors)
+    history = Path(path) / "history.csv" if path is not None else None
+    return OxygenModel(net.eval(), config, known, pd.read_csv(history) if history and history.exists() else None)
+
+
+def train(
+    data: Table | Sequence[Condition], events: Table | None = None, *, config: Config | None = None,
+    out: str | PathLike[str] | None = None, start: OxygenModel | None = None, seed: int = 0, resume: bool = False,
+    force: bool = False, notes: list[str] | None = None,
+) -> OxygenModel:
+    """Train on a table; `out` gets the bundle, checkpoints and history (a temporary directory without it).
+
+    start: a model whose weights to begin with (adapting the default one to a plate). Raises DataError for a faulty
+    table, ValueError where it holds nothing to learn from.
+    """
+    from o2diffusion.training import build, train_network  # Lightning is slow to load and only needed here
+
+    config = Config() if config is None else config
+    notes = [] if notes is None else notes
+    if isinstance(data, pd.DataFrame | str | Path):
+        conditions: Sequence[Condition] = read_conditions(data, events, notes=notes, seed=seed)
+    else:
+        conditions = data
+    known = facts(conditions, use_drugs=config.train.use_drugs)
+    net = build(config, known)
+    if start is not None:
+        adopt(net, start.net)
+    torch.manual_seed(seed)
+    pool = training_pool(conditions, known, config, seed=seed)
+    windows = training_windows(conditions, known)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch if out is None else out)
+        history = train_network(net, pool, windows, config, out=folder, seed=seed, resume=resume, force=force)
+        model = OxygenModel(net.eval(), config, known, history)
+        model.notes = notes
+        if out is not None:
+            model.save(out, force=True)
+    return model
+
+
+def adopt(net: FlexibleReplicateDiffusionModel, other: FlexibleReplicateDiffusionModel) -> None:
+    """Take over another network's weights, except what belongs to its own drugs and units.
+
+    Raises ValueError where the two differ in shape.
+    """
+    own = net.state_dict()
+    private = {"drug_encoder.offset", "media_dynamics.oxygen_scale", "media_dynamics.time_scale_h"}
+    for name, value in other.state_dict().items():
+        if name in private or name.endswith("c_ref"):
+            continue
+        if name not in own or own[name].shape != value.shape:
+            msg = f"expected a model of the same shape to start from, {name} differs: use its model.* settings"
+            raise ValueError(msg)
+        own[name] = value
+    net.load_state_dict(own)
+
+
+__all__ = ["OxygenModel", "adopt", "load", "summary", "train"]

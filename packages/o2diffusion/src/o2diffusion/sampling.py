@@ -1,0 +1,97 @@
+"""Joint draws of what is hidden: the encoder looks once, the denoiser draws, the quantiles set the marginals.
+
+Letters: b batch, t time cells, r replicates, n draws, k quantiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from cytosol.samplers import dpm_solver_pp_2m
+from cytosol.schedules import karras_sigmas
+from torch import Tensor
+
+from o2diffusion.marginals import exact_scores, from_scores
+from o2diffusion.model import Encoded, FlexibleReplicateDiffusionModel
+from o2diffusion.pool import Item, collate
+from o2diffusion.replicates import generate_replicate_aware_noise
+
+SIGMA_MIN, SIGMA_MAX = 0.03, 10.0
+STEPS = 10
+FEWEST = 32  # draws made inside, so that ranks say something; fewer are handed out when fewer are asked for
+CHUNK = 2048  # curves the denoiser sees at once: bounds memory
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What is believed of one masked grid, in the input's unit: `quantiles` (t, r, k), `draws` (n, t, r)."""
+
+    quantiles: np.ndarray
+    draws: np.ndarray
+
+
+@torch.no_grad()
+def draw_scores(
+    net: FlexibleReplicateDiffusionModel, encoded: Encoded, active: Tensor, replicate_mask: Tensor, n: int, *,
+    generator: torch.Generator, steps: int = STEPS,
+) -> Tensor:
+    """Normal scores of the active cells, drawn together: active (b, t, r), replicate_mask (b, r) -> (n, b, t, r).
+
+    DPM-Solver++(2M) on Karras sigmas, from noise with the replicates' own correlation.
+    """
+    b, t, r = active.shape
+    levels = karras_sigmas(steps, sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX)
+    per_chunk = max(1, CHUNK // (b * r))
+    parts = []
+    for first in range(0, n, per_chunk):
+        m = min(per_chunk, n - first)
+        many, mask = encoded.repeat(m), replicate_mask.repeat_interleave(m, dim=0)
+        cells = active.repeat_interleave(m, dim=0)
+        noise = generate_replicate_aware_noise((b * m, t, r), mask.cpu(), many.correlation.cpu(), generator)
+
+        def denoise(x: Tensor, sigma: Tensor, many: Encoded = many, cells: Tensor = cells, mask: Tensor = mask) -> Tensor:
+            return net.denoiser(x * cells, sigma, encoded=many, active=cells, replicate_mask=mask)
+
+        x = dpm_solver_pp_2m(denoise, noise.to(active.device) * cells * float(levels[0]), levels, generator=generator)
+        parts.append(x.view(b, m, t, r).transpose(0, 1))
+    return torch.cat(parts) * active
+
+
+@torch.no_grad()
+def fill(
+    net: FlexibleReplicateDiffusionModel, items: Sequence[Item], n: int, *, generator: torch.Generator,
+    batch_size: int = 32, steps: int = STEPS,
+) -> list[Fill]:
+    """Quantiles and n joint draws of each item's active cells, in the input's unit.
+
+    Cells that are not active hold the observed value, or NaN. n = 0 gives quantiles only.
+    """
+    net.eval()
+    device = next(net.parameters()).device
+    filled = []
+    for first in range(0, len(items), batch_size):
+        part = items[first : first + batch_size]
+        batch = collate(part).map(lambda x: x.to(device))
+        encoded = net.encode(batch)
+        values = encoded.quantiles.new_zeros(0, *batch.active.shape)
+        if n:
+            scores = draw_scores(
+                net, encoded, batch.active, batch.replicate_mask, max(n, FEWEST), generator=generator, steps=steps
+            )
+            values = from_scores(exact_scores(scores)[:n], encoded.quantiles)
+        for j, one in enumerate(part):
+            filled.append(_in_units(one, encoded.quantiles[j], values[:, j]))
+    return filled
+
+
+def _in_units(one: Item, quantiles: Tensor, draws: Tensor) -> Fill:
+    """Back to the input's unit, replicates unpadded, what was seen put back."""
+    r = one.active.shape[1]
+    level, scale = one.features.level, one.features.scale
+    seen = np.where(one.active, np.nan, one.grid.value)
+    q = quantiles[:, :r].double().cpu().numpy() * scale + level
+    d = draws[:, :, :r].double().cpu().numpy() * scale + level
+    return Fill(np.where(one.active[..., None], q, seen[..., None]), np.where(one.active, d, seen))

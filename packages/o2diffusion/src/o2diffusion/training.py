@@ -1,0 +1,153 @@
+"""Training: one LightningModule that learns quantiles, joint draws, media responses and replicate agreement at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from cytosol.schedules import lognormal_sigmas
+from cytosol.trainer import cosine_warmup, fit, step_generator
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from o2diffusion.config import Config
+from o2diffusion.corpus import Facts, Windows
+from o2diffusion.drugs import set_dose_reference
+from o2diffusion.losses import MaskedReplicateLoss, media_proximity
+from o2diffusion.marginals import LEVELS, WEIGHTS, to_scores
+from o2diffusion.media import media_effect
+from o2diffusion.model import Batch, FlexibleReplicateDiffusionModel
+from o2diffusion.replicates import generate_replicate_aware_noise
+
+NEAR_CELLS = 4.0  # decay of the media proximity, in cells
+
+
+class PoolDataset(Dataset[Batch]):
+    """Items of a pool by number."""
+
+    def __init__(self, pool: Batch) -> None:
+        self.pool = pool
+
+    def __len__(self) -> int:
+        return len(self.pool.drug)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """A batch of items, as a dict, which Lightning knows how to move."""
+        rows = torch.as_tensor(indices)
+        return {f.name: getattr(self.pool, f.name)[rows] for f in fields(Batch)}
+
+
+class DiffusionTraining(LightningModule):
+    """The losses of one step.
+
+    Quantiles: CRPS by weighted pinball losses on hidden cells. Denoiser: EDM loss in F-space on their normal scores
+    (Karras et al. 2022, eq. 8), by `MaskedReplicateLoss`. Media response: squared error on windows around changes.
+    Replicates: the likelihood of their correlation and spread.
+    """
+
+    def __init__(
+        self, net: FlexibleReplicateDiffusionModel, config: Config, *, seed: int, windows: Windows | None = None
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.config = config
+        self.seed = seed
+        self.windows = windows
+        self.replicate_loss = MaskedReplicateLoss()
+        self.register_buffer("levels", LEVELS, persistent=False)
+        self.register_buffer("weights", WEIGHTS / WEIGHTS.sum(), persistent=False)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:  # noqa: ARG002
+        """The sum of the four losses for one batch."""
+        generator = step_generator(self.seed, self.global_step, self.global_rank)
+        return self.loss(Batch(**batch), generator)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The loss of a batch with the step's own randomness: a scalar."""
+        encoded = self.net.encode(batch)
+        total = self._quantile_loss(encoded.quantiles, batch)
+        if self.config.train.denoiser_weight:
+            total = total + self.config.train.denoiser_weight * self._denoiser_loss(encoded, batch, generator)
+        known = batch.channels[..., 1] > 0.5
+        curves = torch.where(known, batch.channels[..., 0], batch.target)
+        drug = self.net.embed(batch)
+        total = total + 0.01 * self.net.replicate_generator.nll(
+            curves, known | batch.active, batch.replicate_mask, drug.detach(), batch.concentration
+        )
+        if self.windows is not None:
+            total = total + 0.2 * self._window_loss(self.windows, generator)
+        return total + 1e-3 * self.net.drug_encoder.penalty()
+
+    def _quantile_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
+        """CRPS [z] of the hidden cells, each condition weighing the same."""
+        short = batch.target[..., None] - quantiles
+        crps = 2 * torch.maximum(self.levels * short, (self.levels - 1) * short) @ self.weights
+        mask = batch.active & batch.replicate_mask[:, None]
+        each = torch.where(mask, crps, 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+        return each.mean()
+
+    def _denoiser_loss(self, encoded: Any, batch: Batch, generator: torch.Generator) -> Tensor:
+        """EDM loss of the hidden cells' normal scores."""
+        score = to_scores(batch.target, encoded.quantiles.detach()) * batch.active
+        b, t, r = score.shape
+        config = self.config.train
+        sigma = lognormal_sigmas((b,), p_mean=config.p_mean, p_std=config.p_std, generator=generator).to(score)
+        noise = generate_replicate_aware_noise((b, t, r), batch.replicate_mask.cpu(), encoded.correlation.cpu(), generator)
+        noisy = (score + sigma[:, None, None] * noise.to(score)) * batch.active
+        raw = self.net.denoiser.raw(
+            noisy, sigma, encoded=encoded, active=batch.active, replicate_mask=batch.replicate_mask
+        )
+        target = self.net.denoiser.loss_target(score, noisy, sigma)
+        width = (batch.time[:, 1] - batch.time[:, 0]).clamp_min(1e-6)
+        near = media_proximity(batch.time, batch.event_time, batch.event_mask, NEAR_CELLS * width)
+        return self.replicate_loss(raw, target, batch.replicate_mask, near, batch.active)
+
+    def _window_loss(self, windows: Windows, generator: torch.Generator) -> Tensor:
+        """Squared error of the media response on random windows, in units of the table's scale."""
+        rows = torch.randint(len(windows), (self.config.train.windows,), generator=generator)
+        pick = [getattr(windows, f.name)[rows].to(self.device) for f in fields(windows)]
+        time, deviation, weight, drug, concentration = pick
+        embedding = self.net.drug_encoder(drug, concentration)
+        profile = self.net.media_dynamics.get_media_response_profile(embedding, concentration)
+        effect = media_effect(time, profile) / self.net.media_dynamics.oxygen_scale
+        error = torch.nn.functional.huber_loss(effect, deviation, reduction="none", delta=0.5)
+        weight = weight * (time >= 0)
+        return (error * weight).sum() / weight.sum().clamp(min=1.0)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine."""
+        config, steps = self.config.train, self.config.trainer.max_steps
+        optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
+        )
+        schedule = cosine_warmup(optimizer, min(config.warmup_steps, steps // 2), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build(config: Config, known: Facts) -> FlexibleReplicateDiffusionModel:
+    """A fresh network that fits the table's drugs, doses and units."""
+    net = FlexibleReplicateDiffusionModel(config.model, n_drugs=len(known.drugs))
+    set_dose_reference(net, known.c_ref)
+    if known.scales:
+        net.media_dynamics.oxygen_scale.fill_(next(iter(known.scales.values()))[1])
+    return net
+
+
+def train_network(
+    net: FlexibleReplicateDiffusionModel, pool: Batch, windows: Windows | None, config: Config, *, out: Path,
+    seed: int, resume: bool = False, force: bool = False,
+) -> pd.DataFrame:
+    """Train a network in place; `out` gets checkpoints and history.csv. Returns the history."""
+    data = PoolDataset(pool)
+    module = DiffusionTraining(net, config, seed=seed, windows=windows)
+    return fit(
+        module, data, options=config.trainer, out=out, seed=seed, resume=resume, force=force, collate=data.collate
+    )

@@ -1,0 +1,55 @@
+"""The U-Net along time whose width does not depend on how many replicates there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from o2diffusion.parts import ReplicateMaskAttention, TimeBlock
+
+
+class AdaptiveReplicateUNet(nn.Module):
+    """A U-Net along time, shared by the replicates, which meet in attention at every level.
+
+    x: (b, t, r, d_in), replicate_mask: (b, r) bool, cond: (b, d_cond) -> (b, t, r, d_out). Any t: it is padded at its
+    end to a multiple of 2 ** (levels - 1) and cut again. Padded replicates come out zero and change nothing.
+
+    widths: features at each level, the first at full resolution.
+    """
+
+    def __init__(self, d_in: int, d_out: int, d_cond: int, widths: Sequence[int], heads: int = 4) -> None:
+        super().__init__()
+        self.widths = tuple(widths)
+        self.first = nn.Conv1d(d_in, widths[0], 5, padding=2)
+        pairs = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        self.down = nn.ModuleList(TimeBlock(a, a, d_cond) for a, _ in pairs)
+        self.shrink = nn.ModuleList(nn.Conv1d(a, c, 3, stride=2, padding=1) for a, c in pairs)
+        self.middle = TimeBlock(widths[-1], widths[-1], d_cond)
+        self.meet = nn.ModuleList(ReplicateMaskAttention(w, heads) for w in widths)
+        self.grow = nn.ModuleList(nn.Conv1d(c, a, 3, padding=1) for a, c in pairs)
+        self.up = nn.ModuleList(TimeBlock(2 * a, a, d_cond) for a, _ in pairs)
+        self.last = nn.Sequential(nn.GroupNorm(1, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], d_out, 1))
+
+    def forward(self, x: Tensor, replicate_mask: Tensor, cond: Tensor) -> Tensor:
+        b, t, r, d_in = x.shape
+        real = replicate_mask.reshape(b * r, 1, 1)
+        h = x.permute(0, 2, 3, 1).reshape(b * r, d_in, t).masked_fill(~real, 0.0)
+        h = F.pad(h, (0, -t % 2 ** (len(self.widths) - 1)))
+        each = cond.repeat_interleave(r, dim=0)
+        h = self.first(h)
+        kept: list[Tensor] = []
+        for block, meet, shrink in zip(self.down, self.meet, self.shrink, strict=False):
+            h = block(h, each)
+            h = h + meet(h, replicate_mask)
+            kept.append(h)
+            h = shrink(h)
+        h = self.middle(h, each)
+        h = h + self.meet[-1](h, replicate_mask)
+        for block, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
+            h = grow(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+            h = block(torch.cat([h, kept.pop()], dim=1), each)
+        h = self.last(h)[..., :t] * real
+        return h.view(b, r, -1, t).permute(0, 3, 1, 2)
