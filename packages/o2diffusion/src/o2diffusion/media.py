@@ -164,13 +164,18 @@ class DrugAwareMediaChangeModule(nn.Module):
 def media_effect(time: Tensor, profile: Mapping[str, Tensor]) -> Tensor:
     """Response s exp(-t / tau_r) + a (1 - exp(-t / tau_a)) for t >= 0, else exactly 0: (b, ...).
 
-    time (b, ...) [h], each entry of profile (b,). The mask comes before the exponential, so gradients stay
+    time (b, ...) [h], each entry of profile (b,). A fitted profile's recovery_shape p makes the spike
+    s exp(-(t / tau_r)^p). The mask comes before the exponential, so gradients stay
     finite at any t (-inf and NaN included).
     """
-    s, tau_r, tau_a, a = (profile[name].reshape(-1, *[1] * (time.ndim - 1)) for name in PROFILE)
+    wide = {name: value.reshape(-1, *[1] * (time.ndim - 1)) for name, value in profile.items()}
+    s, tau_r, tau_a, a = (wide[name] for name in PROFILE)
     after = time >= 0
     t = torch.where(after, time, torch.zeros_like(time))
-    return torch.where(after, s * torch.exp(-t / tau_r) - a * torch.expm1(-t / tau_a), torch.zeros_like(t))
+    recovery = t / tau_r
+    if "recovery_shape" in wide:
+        recovery = recovery ** wide["recovery_shape"]
+    return torch.where(after, s * torch.exp(-recovery) - a * torch.expm1(-t / tau_a), torch.zeros_like(t))
 
 
 def response_metrics(
