@@ -49,6 +49,8 @@ def test_parameters_of_the_own_form_are_found():
     assert fit.half_decay_h == pytest.approx(3.45, rel=0.07)
     assert (fit.n_windows, fit.n_wells) == (4, 4)
     assert all(0 < error < 10 for error in fit.standard_error.values())
+    assert fit.height_interval[0] < fit.height < fit.height_interval[1]
+    assert 0 <= fit.half_decay_interval[0] < fit.half_decay_h < fit.half_decay_interval[1]
 
 
 def test_units_of_oxygen_and_time_pass_through():
@@ -90,6 +92,9 @@ def test_intervals_hold_the_truth_where_wells_differ():
 def test_one_well_takes_its_interval_from_the_changes_and_one_curve_has_none():
     windows = MediaResponseDataset([plate(wells=1)])
     assert np.isfinite(fit_profile(windows).height_interval).all()
+    few = fit_profile(windows[i] for i in range(2))
+    assert few.height_interval[0] <= few.height <= few.height_interval[1]
+    assert 0 <= few.half_decay_interval[0] <= few.half_decay_h <= few.half_decay_interval[1]
     single = fit_profile([windows[0]])
     assert np.isnan([*single.height_interval, *single.half_decay_interval]).all()
     assert np.isfinite([single.height, single.half_decay_h]).all()

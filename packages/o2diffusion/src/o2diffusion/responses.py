@@ -129,13 +129,14 @@ def fit_profile(
     missing = float(np.sqrt((c + 1) / (c - 1))) if several else np.nan
     tail = (1 + coverage) / 2
     widen = missing * float(student.ppf(tail, c - 1) / norm.ppf(tail)) if several else np.nan
+    around = _interval(decay, coverage, widen)
     return ResponseFit(
         profile={name: float(value[0]) for name, value in profile.items()},
         standard_error={name: float(value[1:].std() * missing) for name, value in profile.items()},
         height=float(height[0]),
         height_interval=_interval(height, coverage, widen),
         half_decay_h=float(decay[0]),
-        half_decay_interval=_interval(decay, coverage, widen),
+        half_decay_interval=(float(np.maximum(around[0], 0.0)), around[1]),
         n_windows=len(windows),
         n_wells=curves.wells,
     )
@@ -280,5 +281,5 @@ def _interval(values: np.ndarray, coverage: float, widen: float) -> tuple[float,
     centre, draws = values[0], values[1:][np.isfinite(values[1:])]
     if not len(draws) or not np.isfinite(centre):
         return float("nan"), float("nan")
-    low, high = centre + widen * (np.quantile(draws, [(1 - coverage) / 2, (1 + coverage) / 2]) - centre)
-    return float(low), float(high)
+    away = np.quantile(draws, [(1 - coverage) / 2, (1 + coverage) / 2]) - centre
+    return float(centre + widen * min(away[0], 0.0)), float(centre + widen * max(away[1], 0.0))
