@@ -30,6 +30,7 @@ class ModelConfig:
     dynamics_width: int = 32  # hidden width of the media-change response
     fingerprint_bits: int = 0  # of a drug's fingerprint; 0 = drugs are known by name only
     cells: int = 128  # time cells a window
+    max_replicates: int = 4  # replicates a condition
 
     def __post_init__(self) -> None:
         """Refuse values outside their range; fill the widths from the preset."""
@@ -101,6 +102,7 @@ class SimulationConfig:
     spread: float = 1.0  # factor on the differences between replicates
     drug_seed: int = 0  # drug parameters are a function of (drug_seed, drug name)
     drug_prefix: str = "drug"  # other prefix, other drugs
+    vary: bool = False  # draw duration, step, schedule, noise and spread anew for each experiment
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

@@ -6,7 +6,7 @@ and returns the package's data format. The same configuration and seed give the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +49,39 @@ def simulate(config: SimulationConfig, *, seed: int) -> Simulation:
 def simulate_runs(config: SimulationConfig, *, seed: int) -> list[Run]:
     """The same experiments as arrays, without tables: the fast way into training."""
     rng = np.random.default_rng(seed)
+    if config.vary:
+        return [run for i in range(config.experiments) for run in _runs(varied(config, rng, i), rng, seed, first=i)]
+    return _runs(config, rng, seed)
+
+
+def varied(config: SimulationConfig, rng: np.random.Generator, number: int) -> SimulationConfig:
+    """The configuration of one experiment among many that differ, drugs included.
+
+    Half the plates keep the configured duration, half the configured step; schedules have one to eight changes.
+    """
+    hours = float(config.hours if rng.random() < 0.5 else config.hours * np.exp(rng.uniform(-2.0, 0.1)))
+    step = float(config.step_h if rng.random() < 0.5 else config.step_h * np.exp(rng.uniform(-1.3, 0.8)))
+    return replace(
+        config,
+        experiments=1,
+        vary=False,
+        hours=hours,
+        step_h=min(step, hours / 100),
+        changes=int(rng.integers(1, 9)),
+        interval_spread=float(rng.uniform(0.05, 0.8)),
+        noise=config.noise * float(np.exp(rng.normal(0.0, 0.4))),
+        spread=config.spread * float(np.exp(rng.normal(0.0, 0.3))),
+        drug_prefix=f"{config.drug_prefix}{number:04d}.",
+    )
+
+
+def _runs(config: SimulationConfig, rng: np.random.Generator, seed: int, first: int = 0) -> list[Run]:
+    """Experiments of one configuration, numbered from `first`."""
     if config.protocol == "mixed":
         kinds = rng.choice(list(MIXTURE), size=config.experiments, p=list(MIXTURE.values()))
     else:
         kinds = np.full(config.experiments, config.protocol)
-    ids = [f"{kind}.{seed}.{i:04d}" for i, kind in enumerate(kinds)]
+    ids = [f"{kind}.{seed}.{i:04d}" for i, kind in enumerate(kinds, first)]
     by_kind = {kind: [name for name, k in zip(ids, kinds, strict=True) if k == kind] for kind in MIXTURE}
     runs = simulate_plates(config, rng, by_kind["plate"]) if by_kind["plate"] else []
     for kind in PROTOCOLS:
