@@ -19,7 +19,7 @@ GROUP = "cytosol.demos"
 
 def packages() -> list[str]:
     """The installed distributions that build on cytosol, by name."""
-    ours = set()
+    ours: set[str] = set()
     for distribution in metadata.distributions():
         needs = (re.match(r"[\w.-]+", need) for need in distribution.requires or ())
         if any(need and need[0] == "cytosol" for need in needs):

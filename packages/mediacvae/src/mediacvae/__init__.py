@@ -1,1 +1,1 @@
-"""Growth media generated for a genome."""
+"""Growth media generated for a genome. Does nothing yet."""

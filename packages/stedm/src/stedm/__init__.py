@@ -1,1 +1,1 @@
-"""Tissue geometry from gene expression, by EDM diffusion of point sets."""
+"""Tissue geometry from gene expression, by EDM diffusion of point sets. Does nothing yet."""

@@ -1,1 +1,1 @@
-"""Transformer cell models: twelve enhanced models, nine loaders."""
+"""Transformer cell models: twelve enhanced models, nine loaders. Does nothing yet."""

@@ -1,0 +1,96 @@
+"""The blocks of every README run as they stand: Python and our own commands, in order, in an empty directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READMES = [ROOT / "README.md", ROOT / "shared/README.md", *sorted(ROOT.glob("packages/*/README.md"))]
+BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def commands() -> set[str]:
+    """The console scripts of all members; other words (`uv`, `pip`, `git`) are not run."""
+    files = [ROOT / "shared/pyproject.toml", *ROOT.glob("packages/*/pyproject.toml")]
+    return {
+        name
+        for file in files
+        for name in tomllib.loads(file.read_text(encoding="utf-8"))["project"]["scripts"]
+    }
+
+
+def script(text: str) -> str:
+    """A README as one Python program: names of one block are known in the next."""
+    parts = ["import subprocess"]
+    for language, block in BLOCK.findall(text):
+        if language == "python":
+            parts.append(block)
+            continue
+        lines = [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+        own = [line for line in lines if line.split()[0] in commands()]
+        parts += [f"subprocess.run(['bash', '-c', {line!r}], check=True)" for line in own]
+    return "\n".join(parts)
+
+
+def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program = folder / "readme.py"
+    program.write_text(script(text), encoding="utf-8")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [sys.executable, program.name],
+        cwd=folder,
+        env=os.environ | {"PATH": path, "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_the_blocks_run(readme: Path, tmp_path: Path) -> None:
+    process = run(readme.read_text(encoding="utf-8"), tmp_path)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_the_outputs_shown_in_the_readme_of_the_core_are_true(tmp_path: Path) -> None:
+    text = (ROOT / "shared/README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^# (command line: .*)$", text, re.MULTILINE)
+    printed = run(text, tmp_path).stdout.splitlines()
+    assert shown
+    assert [line for line in shown if line not in printed] == []
+
+
+@pytest.mark.parametrize(
+    "readme", [*READMES, ROOT / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_the_links_lead_somewhere(readme: Path) -> None:
+    links = LINK.findall(readme.read_text(encoding="utf-8"))
+    assert [link for link in links if not (readme.parent / link).exists()] == []
+
+
+def test_the_runner_sees_a_block_that_fails(tmp_path: Path) -> None:
+    text = """
+        ```bash
+        uv run pytest
+        cytosol \\
+            nonsense
+        ```
+        """
+    assert run(textwrap.dedent(text), tmp_path).returncode == 1
+    assert run("```python\nx = 1\n```\ntext\n```python\nassert x == 2\n```\n", tmp_path).returncode == 1
+    assert run("```bash\nuv run nonsense\n```\n", tmp_path).returncode == 0
+
+
+def test_ci_runs_the_readmes_own_test_command() -> None:
+    assert "uv run pytest" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").count("\nuv run pytest\n") == 1
