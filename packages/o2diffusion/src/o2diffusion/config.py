@@ -150,11 +150,43 @@ def _default_trainer() -> TrainerOptions:
     return TrainerOptions(max_steps=2000, batch_size=32, ema_decay=0.995, precision="32-true", checkpoint_every=500)
 
 
+def _adapting_trainer() -> TrainerOptions:
+    """Two minutes on two cores: a trained model has little to learn from one plate."""
+    return TrainerOptions(max_steps=300, batch_size=32, ema_decay=0.98, precision="32-true", checkpoint_every=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How much is drawn where a verb is not told."""
+
+    draws: int = 100  # joint draws of a condition
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _at_least("draws", self.draws, 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything `train` may be told: `model.*`, `train.*`, `trainer.*`; `simulation.*` is what `simulate` may."""
+    """Everything an experiment may be told: `simulation.*` is what `simulate` reads, `model.*`, `train.*` and
+    `trainer.*` what `train` reads, `sampling.*` what the verbs that draw read.
+    """
 
+    seed: int = 0  # of masks, weights, order and draws
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     trainer: TrainerOptions = field(default_factory=_default_trainer)
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptConfig(Config):
+    """The same where training begins with a trained model (`train --from`, `impute --fit-here`): short and gentle."""
+
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=5e-4, warmup_steps=20))
+    trainer: TrainerOptions = field(default_factory=_adapting_trainer)
