@@ -39,20 +39,26 @@ def add_times(condition: Condition, every: float) -> Condition:
     A time at which a replicate was measured is not added to it. Raises ValueError for a step that is not positive or
     gives more than a million times.
     """
-    start, end = condition.time_h[0], condition.time_h[-1]
+    time = condition.time_h
+    start, end = time[0], time[-1]
     if not every > 0 or (end - start) / every > 1e6:
         msg = f"every: expected a step [h] above 0 with at most a million times in {end - start:g} h, got {every!r}"
         raise ValueError(msg)
-    extra = start + every * np.arange(int(np.floor((end - start) / every * (1 + 1e-12))) + 1)
-    near = np.abs(condition.time_h[np.clip(np.searchsorted(condition.time_h, extra), 0, len(condition.time_h) - 1)] - extra)
-    before = np.abs(condition.time_h[np.clip(np.searchsorted(condition.time_h, extra) - 1, 0, None)] - extra)
-    extra = extra[np.minimum(near, before) > 1e-9 * max(1.0, abs(end))]
-    time = np.concatenate([condition.time_h, extra])
-    order = np.argsort(time, kind="stable")
+    steps = start + every * np.arange(int(np.floor((end - start) / every * (1 + 1e-12))) + 1)
+    right = np.clip(np.searchsorted(time, steps), 0, len(time) - 1)
+    left = np.maximum(right - 1, 0)
+    near = np.where(np.abs(time[left] - steps) < np.abs(time[right] - steps), left, right)
+    there = np.abs(time[near] - steps) <= 1e-9 * max(1.0, abs(end))
+    wanted = condition.wanted.copy()
+    wanted[near[there]] |= np.isnan(condition.oxygen[near[there]])  # a time of one replicate, asked of the others
+    extra = steps[~there]
     blank = np.full((len(extra), condition.oxygen.shape[1]), np.nan)
+    order = np.argsort(np.concatenate([time, extra]), kind="stable")
     return replace(
-        condition, time_h=time[order], oxygen=np.concatenate([condition.oxygen, blank])[order],
-        wanted=np.concatenate([condition.wanted, np.ones(blank.shape, dtype=bool)])[order],
+        condition,
+        time_h=np.concatenate([time, extra])[order],
+        oxygen=np.concatenate([condition.oxygen, blank])[order],
+        wanted=np.concatenate([wanted, np.ones(blank.shape, dtype=bool)])[order],
     )
 
 
@@ -60,23 +66,28 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
     """Windows (start, end, wanted samples (n, r) that it answers for) that cover every wanted sample once."""
     time = condition.time_h
     first, last = float(time[0]), float(time[-1])
-    span = max(last - first, 1e-9)
-    clear = _clear_length(condition)
-    # Powers of two of the whole, so that neighbouring gaps share a window.
-    with np.errstate(divide="ignore"):
-        level = np.floor(np.log2(np.maximum(span / np.maximum(WINDOW * clear, 1e-12), 1.0))).astype(int)
+    if not condition.wanted.any():
+        return []
+    if not last > first:
+        return [(first, last, condition.wanted)]
+    span = last - first
+    # Powers of two of the whole, so that neighbouring gaps share a window; none under a millionth of it.
+    clear = np.maximum(_clear_length(condition), 1e-6 * span / WINDOW)
+    level = np.floor(np.log2(np.maximum(span / (WINDOW * clear), 1.0))).astype(int)
     windows = []
     for k in np.unique(level[condition.wanted]):
         mine = condition.wanted & (level == k)
         length = span / 2**k
         todo = np.flatnonzero(mine.any(axis=1))
         while todo.size:
-            start = min(max(time[todo[0]] - MARGIN * length, first), last - length) if k else first
+            start = max(time[todo[0]] - MARGIN * length, first)
             end = start + length
-            inside = todo[time[todo] <= (end - MARGIN * length if end < last else end)] if k else todo
+            inside = todo[time[todo] <= end - MARGIN * length]
+            if k == 0 or end >= last:  # the last window of its level: nothing may stay behind, however sums round
+                start, end, inside = max(last - length, first), last, todo
             answered = np.zeros_like(mine)
             answered[inside] = mine[inside]
-            windows.append((start, end, answered))
+            windows.append((float(start), float(end), answered))
             todo = todo[len(inside) :]
     return windows
 
