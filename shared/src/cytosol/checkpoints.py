@@ -12,6 +12,7 @@ import io
 import pickle
 import re
 import shutil
+import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ class Checkpoints:
         self.directory = out / "checkpoints"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.directory / ".probe", b"")
-            (self.directory / ".probe").unlink(missing_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.directory):  # a name that no other process sweeps
+                pass
             sweep(self.directory)
         except OSError as error:
             msg = f"cannot write checkpoints to {self.directory}: {error.strerror}; choose another directory"
