@@ -12,15 +12,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs, solve_triangular
 from scipy.optimize import minimize
 
 # log of: shared variance, shared length, individual variance, individual length, offset variance, noise variance
-START = np.log(np.array([[1.0, 0.1, 0.1, 0.1, 0.1, 0.02], [1.0, 0.4, 0.02, 0.2, 0.05, 0.05], [0.7, 0.03, 0.3, 0.3, 0.1, 0.05]]))
+START = np.log(
+    np.array(
+        [
+            [1.0, 0.1, 0.1, 0.1, 0.1, 0.02],
+            [1.0, 0.4, 0.02, 0.2, 0.05, 0.05],
+            [0.7, 0.03, 0.3, 0.3, 0.1, 0.05],
+        ]
+    )
+)
 PRIOR_MEAN = np.log(np.array([1.0, 0.15, 0.1, 0.2, 0.1, 0.02]))
 PRIOR_SD = np.array([1.5, 1.2, 2.0, 1.5, 2.0, 2.0])
 LOW, HIGH = np.log(1e-5), np.log(50.0)
 ROOT3 = np.sqrt(3.0)
+_POTRF, _POTRI = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -50,18 +59,24 @@ def _negative_log_evidence(
     k = v_s * k_s + v_i * k_i + v_o * same
     k[np.diag_indices_from(k)] += v_n + 1e-8
     prior = (theta - PRIOR_MEAN) / PRIOR_SD
-    chol, info = lapack.dpotrf(k, lower=1)
+    chol, info = _POTRF(k, lower=1)
     if info != 0:
         return 1e10, np.zeros_like(theta)
     alpha = cho_solve((chol, True), y)
-    inverse, _ = lapack.dpotri(chol, lower=1)
+    inverse, _ = _POTRI(chol, lower=1)
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     value = 0.5 * y @ alpha + np.log(np.diag(chol)).sum() + 0.5 * (prior**2).sum()
     w = inverse - np.outer(alpha, alpha)
-    gradient = 0.5 * np.array([
-        v_s * np.vdot(w, k_s), v_s * np.vdot(w, dk_s), v_i * np.vdot(w, k_i), v_i * np.vdot(w, dk_i),
-        v_o * np.vdot(w, same), v_n * np.trace(w),
-    ])
+    gradient = 0.5 * np.array(
+        [
+            v_s * np.vdot(w, k_s),
+            v_s * np.vdot(w, dk_s),
+            v_i * np.vdot(w, k_i),
+            v_i * np.vdot(w, dk_i),
+            v_o * np.vdot(w, same),
+            v_n * np.trace(w),
+        ]
+    )
     return value, gradient + prior / PRIOR_SD
 
 
@@ -70,26 +85,39 @@ def fit(
 ) -> np.ndarray:
     """Hyper-parameters theta (6,) of one condition by marginal likelihood with a weak prior.
 
-    time: (n,) in units of the duration. replicate: (n,) integer labels. y: (n,) z-scores. At most `max_points`
-    evenly chosen samples are used: the evidence of six numbers does not need them all, and its cost grows as n cubed.
+    time: (n,) in units of the duration. replicate: (n,) integer labels. y: (n,) z-scores. About `max_points` samples
+    at evenly chosen times are used: the evidence of six numbers does not need them all, and its cost grows as n cubed.
     """
     if len(y) > max_points:
-        keep = np.linspace(0, len(y) - 1, max_points).round().astype(int)
-        order = np.lexsort((replicate, time))[keep]
-        time, replicate, y = time[order], replicate[order], y[order]
+        # Whole times: a choice among the replicates of one time would depend on their order.
+        times = np.unique(time)
+        count = max(len(times) * max_points // len(y), 2)
+        some = np.isin(time, times[np.linspace(0, len(times) - 1, count).round().astype(int)])
+        time, replicate, y = time[some], replicate[some], y[some]
     distance = np.abs(time[:, None] - time[None, :])
     same = (replicate[:, None] == replicate[None, :]).astype(float)
     scores = [_negative_log_evidence(s, distance, same, y)[0] for s in START]
     best = minimize(
-        _negative_log_evidence, START[int(np.argmin(scores))], args=(distance, same, y), jac=True, method="L-BFGS-B",
-        bounds=[(LOW, HIGH)] * 6, options={"maxiter": iterations},
+        _negative_log_evidence,
+        START[int(np.argmin(scores))],
+        args=(distance, same, y),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(LOW, HIGH)] * 6,
+        options={"maxiter": iterations},
     )
     return best.x
 
 
 def posterior(
-    theta: np.ndarray, time: np.ndarray, replicate: np.ndarray, y: np.ndarray, query_time: np.ndarray,
-    query_replicate: np.ndarray, *, joint: bool = False,
+    theta: np.ndarray,
+    time: np.ndarray,
+    replicate: np.ndarray,
+    y: np.ndarray,
+    query_time: np.ndarray,
+    query_replicate: np.ndarray,
+    *,
+    joint: bool = False,
 ) -> Posterior:
     """Mean and SD of a new *measurement* (noise included) at the m query cells given the n visible ones.
 
@@ -105,6 +133,8 @@ def posterior(
     prior_variance = v_s + v_i + v_o + v_n
     if len(y) == 0:
         cov = kernel(query_time, query_replicate, query_time, query_replicate) if joint else None
+        if cov is not None:
+            cov[np.diag_indices_from(cov)] += v_n
         mean = np.zeros(len(query_time))
         return Posterior(mean, np.full(len(query_time), np.sqrt(prior_variance)), cov)
     k = kernel(time, replicate, time, replicate)

@@ -48,7 +48,9 @@ class Grid:
         return replace(self, value=np.where(hidden, np.nan, self.value))
 
 
-def to_grid(condition: Condition, cells: int = 128, *, start: float | None = None, end: float | None = None) -> Grid:
+def to_grid(
+    condition: Condition, cells: int = 128, *, start: float | None = None, end: float | None = None
+) -> Grid:
     """Put a condition, or its samples in [start, end], on `cells` equal cells.
 
     The window defaults to the condition's first and last row; a single time gets a window of one hour.
@@ -84,6 +86,6 @@ def scale_of(value: np.ndarray, observed: np.ndarray, fallback: tuple[float, flo
     if seen.size < 2:
         return (float(seen[0]), fallback[1]) if seen.size else fallback
     level, scale = float(seen.mean()), float(seen.std())
-    if scale <= MIN_SCALE * max(1.0, abs(level)):
+    if scale <= MIN_SCALE * abs(level):
         scale = fallback[1]
     return level, scale
