@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 500_000  # rows of a chunk from a Parquet file or a DataFrame
 BLOCK_BYTES = 32 << 20  # bytes of a chunk from a CSV file
+# what arrow, pandas, gzip and csv raise on damaged bytes
+FAULTS = (pa.ArrowException, OSError, EOFError, ValueError, MemoryError, OverflowError, csv.Error, zlib.error)
 MAX_HEADER = 1 << 20  # characters: a longer first line is no table's header
 
 
@@ -56,7 +59,7 @@ def reading(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         msg = f"{name}: expected a file, got a directory"
         raise DataError(msg) from error
-    except (pa.ArrowException, OSError, EOFError, ValueError, MemoryError, OverflowError, csv.Error) as error:
+    except FAULTS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         msg = f"{name}: cannot be read as a table ({reason}): damaged, cut off, or of another format"
         raise DataError(msg) from error

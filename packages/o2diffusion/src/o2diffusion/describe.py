@@ -1,4 +1,4 @@
-"""What a table holds, before any training: replicates, gaps, sampling, events, units, doses, suspicious curves."""
+"""What a table holds, before any training: replicates, gaps, sampling, events, units, doses, odd curves."""
 
 from __future__ import annotations
 
@@ -170,10 +170,9 @@ def render(facts: dict[str, Any], most: int = 12) -> str:
     lines += ["", "drugs"]
     for d in facts["doses"][:most]:
         doses = ", ".join(f"{x:g}" for x in d["doses_um"])
-        lines.append(
-            f"  {d['drug'] or '(no drug)'}: {_count(d['conditions'], 'condition')}, {_count(d['traces'], 'trace')}"
-            + (f", doses {doses} uM" if doses else ", no dose stated")
-        )
+        counts = f"{_count(d['conditions'], 'condition')}, {_count(d['traces'], 'trace')}"
+        stated = f"doses {doses} uM" if doses else "no dose stated"
+        lines.append(f"  {d['drug'] or '(no drug)'}: {counts}, {stated}")
     lines += _cut(len(facts["doses"]) - most)
     words = {
         "constant": "constant",

@@ -38,7 +38,7 @@ def read_plate_map(path: Path, conc_unit: str, notes: list[str]) -> list[Well]:
     """The wells of a map, their series named and replicates numbered within a series in the map's order.
 
     Columns: well; optional drug, concentration (or concentration_um), unit, series_id, replicate, exclude.
-    `unit` is the concentration's, row by row, `conc_unit` where there is none; "10 uM" in one cell is understood.
+    `unit` is the concentration's, row by row, `conc_unit` where there is none; "10 uM" is understood.
     A drug called blank is a well without cells. A series is drug x concentration where the map names none.
     Spellings of a drug that differ in case or spaces are one. Raises `DataError`.
     """

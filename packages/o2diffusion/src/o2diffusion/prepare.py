@@ -42,7 +42,7 @@ def prepare(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The long table of one plate and notes on what was left out or changed.
 
-    `wide`: text with wells (A1 or A01, or any name of the map) as columns and one row a time; `fmt="long"`: the
+    `wide`: text with wells (A1 or A01, or any name of the map) as columns, one row a time; `fmt="long"`: the
     columns well, time and oxygen. Lines above the header, `;` and tabs, decimal commas are understood.
     `time_column` defaults to the first column that names a time; numbers are in `time_unit`, dates become
     hours since the first. `oxygen_unit` goes into the column `unit`; concentrations become uM; the file names
@@ -227,7 +227,7 @@ def _rows(
         "replicate": well.replicate,
         "well": well.well,
         "drug": well.drug,
-        "concentration_um": well.concentration_um,
+        "concentration_um": np.full(len(time), well.concentration_um),
         "time_h": time,
         "oxygen": oxygen,
         "unit": unit or "",

@@ -9,6 +9,7 @@ import difflib
 import gzip
 import os
 import tempfile
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import pandas as pd
 
@@ -49,46 +50,69 @@ def write_table(frames: Iterable[pd.DataFrame], path: Path | str) -> int:
 
     Atomic: the target appears, or is replaced, once every row is on disk. `DataError` for other suffixes.
     """
-    path = Path(path)
-    suffix = suffix_of(path)
     rows = 0
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with table_writer(path) as write:
+        for frame in frames:
+            write(frame)
+            rows += len(frame)
+    return rows
+
+
+@contextmanager
+def table_writer(path: Path | str) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """A function that appends a frame to a table, for the length of a `with`; the target appears at its end.
+
+    All frames have the columns of the first, which may be empty. After an exception the old target is untouched.
+    """
+    path = Path(path)
+    sink = _parquet_sink if suffix_of(path) == ".parquet" else _csv_sink
+    if not path.parent.is_dir():
+        msg = f"{path}: expected a folder to write into, no such folder: {path.parent}"
+        raise DataError(msg)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
+    temporary = Path(name)
     try:
-        sink = _write_parquet if suffix == ".parquet" else _write_csv
-        rows = sink(frames, Path(temporary), compressed=suffix == ".csv.gz")
-        with Path(temporary).open("rb") as done:
+        with sink(temporary, compressed=suffix_of(path) == ".csv.gz") as write:
+            yield write
+        with temporary.open("rb") as done:
             os.fsync(done.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)  # mkstemp's files are private, a result is not
-        Path(temporary).replace(path)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private, a result is not
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
-    return rows
+        temporary.unlink(missing_ok=True)
 
 
-def _write_csv(frames: Iterable[pd.DataFrame], path: Path, *, compressed: bool) -> int:
-    rows = 0
+@contextmanager
+def _csv_sink(path: Path, *, compressed: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
     opener = partial(gzip.open, compresslevel=5) if compressed else open
     with opener(path, "wt", encoding="utf-8", newline="") as file:  # pyright: ignore[reportArgumentType]
-        for frame in frames:
-            frame.to_csv(file, index=False, header=rows == 0, lineterminator="\n")  # pyright: ignore
-            rows += len(frame)
-    return rows
+        first = True
+
+        def write(frame: pd.DataFrame) -> None:
+            nonlocal first
+            frame.to_csv(file, index=False, header=first, lineterminator="\n")  # pyright: ignore
+            first = False
+
+        yield write
 
 
-def _write_parquet(frames: Iterable[pd.DataFrame], path: Path, *, compressed: bool) -> int:
-    del compressed
-    rows, writer = 0, None
+@contextmanager
+def _parquet_sink(path: Path, *, compressed: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
+    del compressed  # Parquet always is
+    writer: pq.ParquetWriter | None = None
+
+    def write(frame: pd.DataFrame) -> None:
+        nonlocal writer
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema, compression="zstd", write_page_checksum=True)
+        writer.write_table(table.cast(writer.schema))
+
     try:
-        for frame in frames:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd", write_page_checksum=True)
-            writer.write_table(table.cast(writer.schema))
-            rows += len(frame)
+        yield write
     finally:
         if writer is not None:
             writer.close()
-    return rows
