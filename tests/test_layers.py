@@ -18,7 +18,7 @@ RESERVED = {
     "omegaconf": ("cytosol/config.py",),
     "yaml": ("cytosol/config.py",),
     "typer": ("cytosol/cli.py", "cytosol/commands.py", "*/cli", "*/verbs"),
-    "lightning": ("cytosol/trainer.py", "cytosol/run.py", "cytosol/", "*/training"),
+    "lightning": ("cytosol/trainer.py", "cytosol/run.py", "*/training"),
 }
 
 
