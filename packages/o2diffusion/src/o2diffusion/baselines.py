@@ -30,12 +30,12 @@ def _each(value: np.ndarray, time: np.ndarray, fill: Callable[..., np.ndarray]) 
     return out
 
 
-def linear(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:  # noqa: ARG001
+def linear(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
     """Straight lines between neighbours, level beyond the ends."""
     return _each(value, time, np.interp)
 
 
-def pchip(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:  # noqa: ARG001
+def pchip(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
     """Monotone cubic pieces (Fritsch & Carlson 1980), level beyond the ends."""
 
     def fill(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -70,7 +70,9 @@ def replicate_mean(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> n
     return out
 
 
-def template(value: np.ndarray, time: np.ndarray, events: np.ndarray, *, before: float = 0.03, lags: int = 24) -> np.ndarray:
+def template(
+    value: np.ndarray, time: np.ndarray, events: np.ndarray, *, before: float = 0.03, lags: int = 24
+) -> np.ndarray:
     """Mean response after an event, learned from this condition's own visible cells: (t, r), zero before the first.
 
     The response is the deviation from the level in the last `before` of the duration ahead of each event, averaged by
@@ -87,7 +89,9 @@ def template(value: np.ndarray, time: np.ndarray, events: np.ndarray, *, before:
     active = (lag >= 0) & (centre[None, :] < nxt[:, None]) & (lag < lags)
     deviation = np.full((inside.size, *value.shape), np.nan)
     for e, at in enumerate(inside):
-        ahead = (centre < at - 0.5 * width) & (centre >= at - max(before * (centre[-1] - centre[0]), 3 * width))
+        ahead = (centre < at - 0.5 * width) & (
+            centre >= at - max(before * (centre[-1] - centre[0]), 3 * width)
+        )
         known = np.isfinite(value[ahead]).any(axis=0)
         level = np.full(value.shape[1], np.nan)
         level[known] = np.nanmean(value[ahead][:, known], axis=0)

@@ -5,20 +5,23 @@ Letters: p items of the pool, w windows, n samples a window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from o2diffusion.conditions import Condition
-from o2diffusion.config import Config
 from o2diffusion.drugs import UNKNOWN, match_drug
-from o2diffusion.model import Batch
 from o2diffusion.pool import make_pool
 from o2diffusion.windows import MediaResponseDataset, collate_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from o2diffusion.conditions import Condition
+    from o2diffusion.config import Config
+    from o2diffusion.model import Batch
 
 CONTROL = ("control", "vehicle", "dmso", "untreated", "blank")
 ANY_UNIT = ""
@@ -49,8 +52,11 @@ class Facts:
     def from_dict(cls, plain: dict[str, Any]) -> Facts:
         """The inverse of `as_dict`."""
         return cls(
-            drugs=tuple(plain["drugs"]), scales={k: (v[0], v[1]) for k, v in plain["scales"].items()},
-            c_ref=plain["c_ref"], concentrations=tuple(plain["concentrations"]), units=tuple(plain["units"]),
+            drugs=tuple(plain["drugs"]),
+            scales={k: (v[0], v[1]) for k, v in plain["scales"].items()},
+            c_ref=plain["c_ref"],
+            concentrations=tuple(plain["concentrations"]),
+            units=tuple(plain["units"]),
             hours=plain["hours"],
         )
 
@@ -66,7 +72,9 @@ class Facts:
         """
         return self.identify(condition.drug, condition.concentration_um, unknown=unknown)
 
-    def identify(self, drug: str | None, concentration: float | None, *, unknown: bool = False) -> tuple[int, float]:
+    def identify(
+        self, drug: str | None, concentration: float | None, *, unknown: bool = False
+    ) -> tuple[int, float]:
         """`who` for a drug's name and a concentration [uM]."""
         if not self.drugs:
             return UNKNOWN, float("nan")
@@ -92,9 +100,12 @@ def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
     scales = {u: (float(v.mean()), max(float(v.std()), 1e-9)) for u, v in joined.items() if v.size}
     positive = [d for d in doses if d > 0]
     return Facts(
-        drugs=tuple(dict.fromkeys(named)) if use_drugs else (), scales=scales,
-        c_ref=positive[0] if positive else 1.0, concentrations=tuple(doses) if use_drugs else (),
-        units=tuple(u for u in scales if u), hours=max(float(np.ptp(c.time_h)) for c in conditions),
+        drugs=tuple(dict.fromkeys(named)) if use_drugs else (),
+        scales=scales,
+        c_ref=positive[0] if positive else 1.0,
+        concentrations=tuple(doses) if use_drugs else (),
+        units=tuple(u for u in scales if u),
+        hours=max(float(np.ptp(c.time_h)) for c in conditions),
     )
 
 
@@ -102,8 +113,12 @@ def training_pool(conditions: Sequence[Condition], known: Facts, config: Config,
     """The conditions under random masks, with the drug hidden now and then: a batch of p items."""
     who = [known.who(c) for c in conditions]
     pool = make_pool(
-        conditions, masks=config.train.masks, everything=config.train.everything,
-        fallbacks=[known.scale(c.unit) or (0.0, 1.0) for c in conditions], who=who, seed=seed,
+        conditions,
+        masks=config.train.masks,
+        everything=config.train.everything,
+        fallbacks=[known.scale(c.unit) or (0.0, 1.0) for c in conditions],
+        who=who,
+        seed=seed,
         cells=config.model.cells,
     )
     rng = np.random.default_rng(seed)
@@ -134,12 +149,15 @@ def training_windows(conditions: Sequence[Condition], known: Facts) -> Windows |
     windows = [w for w in dataset.windows if known.scale(w.unit) is not None]
     if not windows:
         return None
-    batch = collate_windows(windows)
+    batch = {name: value for name, value in collate_windows(windows).items() if isinstance(value, Tensor)}
     scale = torch.tensor([known.scales[w.unit or ANY_UNIT][1] for w in windows])
     count = batch["observed"].sum(-1)
     mean = (batch["oxygen"] * batch["observed"]).sum(-1) / count.clamp(min=1) / scale[:, None]
     who = [known.identify(w.drug, w.concentration_um) for w in windows]
     return Windows(
-        time=batch["time_relative"], deviation=mean, weight=count.float(), drug=torch.tensor([d for d, _ in who]),
+        time=batch["time_relative"],
+        deviation=mean,
+        weight=count.float(),
+        drug=torch.tensor([d for d, _ in who]),
         concentration=torch.tensor([c for _, c in who]),
     )

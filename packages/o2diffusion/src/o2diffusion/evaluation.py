@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from o2diffusion import baselines
 from o2diffusion.conditions import Condition
 from o2diffusion.grid import to_grid
 from o2diffusion.metrics import Prediction, score
-from o2diffusion.model import FlexibleReplicateDiffusionModel
 from o2diffusion.pool import Item, item
 from o2diffusion.sampling import fill
 from o2diffusion.tasks import TASKS, hide
+
+if TYPE_CHECKING:
+    from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 NEAR_H = 12.0  # [h] after a media change
 DRAWS = 100
@@ -50,9 +53,9 @@ def cases(
         if hidden is None:
             continue
         events = condition.events
-        at = events.time_h[[kind == "media_change" for kind in events.kind]] if len(events.kind) else np.empty(0)
-        lag = grid.centre[:, None] - at[None, :]
-        near = ((lag >= -0.5 * grid.width) & (lag < NEAR_H)).any(axis=1)
+        change = np.array([kind == "media_change" for kind in events.kind], dtype=bool)
+        lag = grid.centre[:, None] - events.time_h[change][None, :]
+        near = np.any((lag >= -0.5 * grid.width) & (lag < NEAR_H), axis=1)
         drug, concentration = who(condition) if who else (-1, float("nan"))
         one = item(grid, hidden, fallback=(0.0, 1.0), drug=drug, concentration=concentration)
         yield Case(one, near)
@@ -71,7 +74,8 @@ def _gaussian(case: Case, *, shared: bool, template: bool) -> Prediction:
     area = None
     if belief.covariance is not None:
         block = belief.covariance[np.ix_(rows, rows)]
-        area = np.array([np.sqrt(block[np.ix_(o, o)].mean()) for o in (replicate == r for r in np.unique(replicate))])
+        own = [replicate == r for r in np.unique(replicate)]
+        area = np.array([np.sqrt(block[np.ix_(o, o)].mean()) for o in own])
     return Prediction(belief.mean[rows] + shape.ravel()[rows], sd=belief.sd[rows], area_sd=area)
 
 
@@ -102,8 +106,15 @@ def model_predictions(
 
 
 def evaluate(
-    net: FlexibleReplicateDiffusionModel, conditions: Sequence[Condition], *, dataset: str,
-    tasks: Sequence[str] = TASKS, seed: int = 0, draws: int = DRAWS, who: Who | None = None, simple: bool = True,
+    net: FlexibleReplicateDiffusionModel,
+    conditions: Sequence[Condition],
+    *,
+    dataset: str,
+    tasks: Sequence[str] = TASKS,
+    seed: int = 0,
+    draws: int = DRAWS,
+    who: Who | None = None,
+    simple: bool = True,
 ) -> pd.DataFrame:
     """Long table of scores: dataset, source, task, method, metric, value, n (conditions), seed.
 
@@ -131,21 +142,28 @@ def evaluate(
 
 def _means(long: pd.DataFrame, dataset: str, seed: int) -> pd.DataFrame:
     """Means over conditions, for all and by source."""
-    both = long if long["source"].nunique() == 1 and long["source"].iloc[0] == "all" else pd.concat(
-        [long.assign(source="all"), long])
+    both = long if set(long["source"]) == {"all"} else pd.concat([long.assign(source="all"), long])
     keys = ["source", "task", "method", "metric"]
-    table = both.groupby(keys, sort=False)["value"].agg(["mean", "size"]).reset_index()
-    table = table.rename(columns={"mean": "value", "size": "n"})
-    return table.assign(dataset=dataset, seed=seed)[["dataset", *keys, "value", "n", "seed"]]
+    groups = both.groupby(keys, sort=False)
+    table = groups.agg(value=("value", "mean"), n=("value", "size")).reset_index()
+    return table.assign(dataset=dataset, seed=seed).reindex(columns=["dataset", *keys, "value", "n", "seed"])
 
 
 def against_best(table: pd.DataFrame, metric: str, *, method: str = "o2diffusion") -> pd.DataFrame:
-    """The model's `metric` by task beside the best simple method's: task, value, best, best_method, ratio."""
+    """The model's `metric` by task beside the best simple method's: task, value, best, best_method, ratio.
+
+    metric: one where less is better. Raises ValueError where the table lacks it for `method` or for any other.
+    """
     part = table[(table["metric"] == metric) & (table["source"] == "all")]
+    if not {method} < set(part["method"]):
+        msg = f"expected rows of {metric} for {method} and a simple method, got those of {sorted(set(part['method']))}"
+        raise ValueError(msg)
+    by_task: dict[str, dict[str, float]] = {}
+    for task, name, value in zip(part["task"], part["method"], part["value"], strict=True):
+        by_task.setdefault(str(task), {})[str(name)] = float(value)
     rows = []
-    for task, group in part.groupby("task", sort=False):
-        mine = float(group.loc[group["method"] == method, "value"].iloc[0])
-        others = group[group["method"] != method]
-        best = others.loc[others["value"].idxmin()]
-        rows.append((task, mine, float(best["value"]), best["method"], mine / float(best["value"])))
+    for task, values in by_task.items():
+        mine = values.pop(method)
+        best = min(values, key=lambda name: values[name])
+        rows.append((task, mine, values[best], best, mine / values[best]))
     return pd.DataFrame(rows, columns=["task", "value", "best", "best_method", "ratio"])

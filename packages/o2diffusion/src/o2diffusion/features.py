@@ -88,26 +88,52 @@ def featurize(
     with _BLAS.limit(limits=1):
         if theta is None:
             some = visible.any()
-            theta = gp.fit(x[visible], replicate[visible], y[visible], iterations=iterations) if some else gp.PRIOR_MEAN
+            theta = (
+                gp.fit(x[visible], replicate[visible], y[visible], iterations=iterations)
+                if some
+                else gp.PRIOR_MEAN
+            )
         belief = gp.posterior(theta, x[visible], replicate[visible], y[visible], x, replicate)
     mean, sd = belief.mean.reshape(t, r), np.maximum(belief.sd.reshape(t, r), MIN_SD)
-    experts = np.stack([mean, *(fill(z, grid.time, events) for fill in (
-        baselines.linear, baselines.replicate_mean, baselines.event_template))], axis=-1)
+    experts = np.stack(
+        [
+            mean,
+            *(
+                fill(z, grid.time, events)
+                for fill in (baselines.linear, baselines.replicate_mean, baselines.event_template)
+            ),
+        ],
+        axis=-1,
+    )
     before, after = _distances(seen)
     others = seen.sum(axis=1, keepdims=True) - seen
     known = np.where(seen, z, 0.0)
     columns = [
-        known, seen, mean, np.log(sd), np.where(seen, (known - mean) / sd, 0.0) / 3,
+        known,
+        seen,
+        mean,
+        np.log(sd),
+        np.where(seen, (known - mean) / sd, 0.0) / 3,
         *((experts[..., k] - mean) / (sd + 0.05) / 3 for k in (1, 2, 3)),
-        (grid.time - grid.centre[:, None]) / grid.width, np.log1p(before) / 3, np.log1p(after) / 3,
-        others / 3.0, (known.sum(axis=1, keepdims=True) - known) / np.maximum(others, 1),
+        (grid.time - grid.centre[:, None]) / grid.width,
+        np.log1p(before) / 3,
+        np.log1p(after) / 3,
+        others / 3.0,
+        (known.sum(axis=1, keepdims=True) - known) / np.maximum(others, 1),
         np.broadcast_to(np.linspace(-1, 1, t)[:, None], (t, r)),
     ]
     shared = np.broadcast_to(_event_channels(grid)[:, None, :], (t, r, 7))
     channels = np.concatenate([np.stack(columns, axis=-1), shared], axis=-1)
     share = float(seen.mean())
-    numbers = np.array([*(theta - gp.PRIOR_MEAN) / 2, share, float(not seen.any()), r / 4, np.log1p(seen.sum()) / 6])
+    numbers = np.array(
+        [*(theta - gp.PRIOR_MEAN) / 2, share, float(not seen.any()), r / 4, np.log1p(seen.sum()) / 6]
+    )
     return Features(
-        np.clip(channels, -6, 6).astype(np.float32), numbers.astype(np.float32), experts.astype(np.float32),
-        sd.astype(np.float32), level, scale, theta,
+        np.clip(channels, -6, 6).astype(np.float32),
+        numbers.astype(np.float32),
+        experts.astype(np.float32),
+        sd.astype(np.float32),
+        level,
+        scale,
+        theta,
     )

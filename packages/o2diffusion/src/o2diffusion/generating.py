@@ -5,7 +5,6 @@ Letters: t time cells, r replicates, n draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +15,14 @@ from o2diffusion.conditions import Condition
 from o2diffusion.events import Events
 from o2diffusion.grid import Grid
 from o2diffusion.media import MediaChangeSchedule
-from o2diffusion.model import FlexibleReplicateDiffusionModel
 from o2diffusion.pool import item
 from o2diffusion.sampling import fill
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from o2diffusion.corpus import Facts
+    from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 
 def blank_condition(
@@ -40,19 +41,33 @@ def blank_condition(
         raise ValueError(msg)
     nothing = np.full((2, replicates), np.nan)
     return Condition(
-        experiment_id="generated", series_id="generated", drug=None, concentration_um=None, unit=unit,
-        replicates=tuple(str(k + 1) for k in range(replicates)), time_h=np.array([0.0, hours]), oxygen=nothing,
+        experiment_id="generated",
+        series_id="generated",
+        drug=None,
+        concentration_um=None,
+        unit=unit,
+        replicates=tuple(str(k + 1) for k in range(replicates)),
+        time_h=np.array([0.0, hours]),
+        oxygen=nothing,
         wanted=~np.isfinite(nothing),
         events=Events(
-            np.asarray(schedule.times_h, dtype=float), ("media_change",) * len(schedule),
+            np.asarray(schedule.times_h, dtype=float),
+            ("media_change",) * len(schedule),
             np.asarray(schedule.drug_containing, dtype=bool),
         ),
     )
 
 
 def generate_curves(
-    net: FlexibleReplicateDiffusionModel, who: tuple[int, float], schedule: MediaChangeSchedule, *,
-    scale: tuple[float, float], n_replicates: int = 4, hours: float = 400.0, draws: int = 1, seed: int = 0,
+    net: FlexibleReplicateDiffusionModel,
+    who: tuple[int, float],
+    schedule: MediaChangeSchedule,
+    *,
+    scale: tuple[float, float],
+    n_replicates: int = 4,
+    hours: float = 400.0,
+    draws: int = 1,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times (t,) [h] and curves (n, t, r) of a condition, in the unit of `scale` = (level, scale).
 
@@ -70,26 +85,48 @@ def generate_curves(
 
 
 def generate_table(
-    net: FlexibleReplicateDiffusionModel, known: Facts, who: tuple[int, float], *, replicates: int,
-    media_changes: Sequence[float] | MediaChangeSchedule, hours: float, draws: int, unit: str | None, seed: int,
+    net: FlexibleReplicateDiffusionModel,
+    known: Facts,
+    who: tuple[int, float],
+    *,
+    replicates: int,
+    media_changes: Sequence[float] | MediaChangeSchedule,
+    hours: float,
+    draws: int,
+    unit: str | None,
+    seed: int,
 ) -> pd.DataFrame:
     """`generate_curves` as a long table: draw, replicate, time_h, oxygen, unit."""
     if draws < 1:
         msg = f"draws: expected at least 1, got {draws!r}"
         raise ValueError(msg)
     if unit is not None and unit not in known.scales:
-        msg = f"unit: expected one the model was trained on ({', '.join(known.units) or 'none was stated'}), got {unit!r}"
+        units = ", ".join(known.units) or "none was stated"
+        msg = f"unit: expected one the model was trained on ({units}), got {unit!r}"
         raise ValueError(msg)
     unit = next(iter(known.scales)) if unit is None else unit
-    schedule = media_changes if isinstance(media_changes, MediaChangeSchedule) else MediaChangeSchedule(media_changes)
+    schedule = (
+        media_changes
+        if isinstance(media_changes, MediaChangeSchedule)
+        else MediaChangeSchedule(media_changes)
+    )
     time, curves = generate_curves(
-        net, who, schedule, scale=known.scales[unit], n_replicates=replicates, hours=hours, draws=draws, seed=seed
+        net,
+        who,
+        schedule,
+        scale=known.scales[unit],
+        n_replicates=replicates,
+        hours=hours,
+        draws=draws,
+        seed=seed,
     )
     n, t, r = curves.shape
-    return pd.DataFrame({
-        "draw": np.repeat(np.arange(1, n + 1), t * r),
-        "replicate": np.tile(np.repeat(np.arange(1, r + 1), t), n),
-        "time_h": np.tile(time, n * r),
-        "oxygen": curves.transpose(0, 2, 1).ravel(),
-        "unit": unit,
-    })
+    return pd.DataFrame(
+        {
+            "draw": np.repeat(np.arange(1, n + 1), t * r),
+            "replicate": np.tile(np.repeat(np.arange(1, r + 1), t), n),
+            "time_h": np.tile(time, n * r),
+            "oxygen": curves.transpose(0, 2, 1).ravel(),
+            "unit": unit,
+        }
+    )

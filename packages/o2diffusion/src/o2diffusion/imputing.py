@@ -7,17 +7,21 @@ m wanted samples, d draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from o2diffusion.conditions import Condition
 from o2diffusion.grid import to_grid
-from o2diffusion.model import FlexibleReplicateDiffusionModel
 from o2diffusion.pool import Item, item
 from o2diffusion.sampling import Fill, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 WINDOW = 64  # a window is this many times as long as the gap it is made for
 MARGIN = 0.2  # of a window on each side that only gives context
@@ -25,7 +29,7 @@ MARGIN = 0.2  # of a window on each side that only gives context
 
 @dataclass(frozen=True)
 class Filled:
-    """Draws at the wanted samples of a condition: `row` and `column` (m,) in its arrays, `draws` (d, m) in its unit."""
+    """Draws at the wanted samples of a condition: `row`, `column` (m,) in its arrays, `draws` (d, m) in its unit."""
 
     condition: Condition
     row: np.ndarray
@@ -42,7 +46,9 @@ def add_times(condition: Condition, every: float) -> Condition:
     time = condition.time_h
     start, end = time[0], time[-1]
     if not every > 0 or (end - start) / every > 1e6:
-        msg = f"every: expected a step [h] above 0 with at most a million times in {end - start:g} h, got {every!r}"
+        msg = (
+            f"every: expected a step [h] above 0, at most a million times in {end - start:g} h, got {every!r}"
+        )
         raise ValueError(msg)
     steps = start + every * np.arange(int(np.floor((end - start) / every * (1 + 1e-12))) + 1)
     right = np.clip(np.searchsorted(time, steps), 0, len(time) - 1)
@@ -50,7 +56,9 @@ def add_times(condition: Condition, every: float) -> Condition:
     near = np.where(np.abs(time[left] - steps) < np.abs(time[right] - steps), left, right)
     there = np.abs(time[near] - steps) <= 1e-9 * max(1.0, abs(end))
     wanted = condition.wanted.copy()
-    wanted[near[there]] |= np.isnan(condition.oxygen[near[there]])  # a time of one replicate, asked of the others
+    wanted[near[there]] |= np.isnan(
+        condition.oxygen[near[there]]
+    )  # a time of one replicate, asked of the others
     extra = steps[~there]
     blank = np.full((len(extra), condition.oxygen.shape[1]), np.nan)
     order = np.argsort(np.concatenate([time, extra]), kind="stable")
@@ -83,7 +91,9 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
             start = max(time[todo[0]] - MARGIN * length, first)
             end = start + length
             inside = todo[time[todo] <= end - MARGIN * length]
-            if k == 0 or end >= last:  # the last window of its level: nothing may stay behind, however sums round
+            if (
+                k == 0 or end >= last
+            ):  # the last window of its level: nothing may stay behind, however sums round
                 start, end, inside = max(last - length, first), last, todo
             answered = np.zeros_like(mine)
             answered[inside] = mine[inside]
@@ -93,7 +103,7 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
 
 
 def _clear_length(condition: Condition) -> np.ndarray:
-    """Length of the stretch without a sample around each (time, replicate): (n, r) [h]; the whole where none is seen."""
+    """Length of the stretch without a sample around each time and replicate: (n, r) [h]; all where none is seen."""
     time, seen = condition.time_h, np.isfinite(condition.oxygen)
     n = len(time)
     index = np.arange(n)[:, None]
@@ -149,8 +159,13 @@ def _at_samples(
 
 
 def impute_conditions(
-    net: FlexibleReplicateDiffusionModel, conditions: Sequence[Condition], *, fallbacks: Sequence[tuple[float, float]],
-    who: Sequence[tuple[int, float]], draws: int, seed: int,
+    net: FlexibleReplicateDiffusionModel,
+    conditions: Sequence[Condition],
+    *,
+    fallbacks: Sequence[tuple[float, float]],
+    who: Sequence[tuple[int, float]],
+    draws: int,
+    seed: int,
 ) -> list[Filled]:
     """Joint draws at every wanted sample of the conditions; those of one window belong together."""
     work = [

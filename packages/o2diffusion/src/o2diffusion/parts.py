@@ -26,8 +26,12 @@ class ReplicateMaskAttention(nn.Module):
         self.out = nn.Conv1d(d, d, 1)
 
     def forward(self, x: Tensor, replicate_mask: Tensor) -> Tensor:
+        """The replicates' mutual part of x: what to add to it."""
         b, r = replicate_mask.shape
         _, d, t = x.shape
+        x = x.masked_fill(
+            ~replicate_mask.reshape(b * r, 1, 1), 0.0
+        )  # NaN times a weight of zero would be NaN
         q, k, v = self.qkv(self.norm(x)).view(b, r, 3, self.heads, d // self.heads, t).unbind(2)
         logits = torch.einsum("brhdt,bshdt->bhtrs", q, k) / (d // self.heads) ** 0.5
         real = replicate_mask[:, None, None, None, :]
@@ -54,6 +58,7 @@ class TimeBlock(nn.Module):
         nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
+        """Curves with what the block adds to them."""
         h = self.first(F.silu(self.norm_in(x)))
         gain, shift = self.film(cond)[..., None].chunk(2, dim=1)
         h = self.second(F.silu(self.norm(h) * (1 + gain) + shift))

@@ -7,22 +7,26 @@ Letters as in `model.py`; p items of the pool.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from o2diffusion.conditions import Condition
 from o2diffusion.features import Features, featurize
-from o2diffusion.grid import Grid, scale_of, to_grid
+from o2diffusion.grid import Grid, to_grid
 from o2diffusion.model import Batch
 from o2diffusion.tasks import training_mask
 
-MAX_EVENTS = 16  # the latest changes before a cell matter; a longer schedule keeps its first
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from o2diffusion.conditions import Condition
+
+MAX_EVENTS = 16  # media changes the response module sees; a longer schedule keeps its last
+FEWEST = 8  # observed cells: below, a condition teaches nothing
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,12 @@ class Item:
 
 
 def item(
-    grid: Grid, active: np.ndarray, *, fallback: tuple[float, float], theta: np.ndarray | None = None, drug: int = -1,
+    grid: Grid,
+    active: np.ndarray,
+    *,
+    fallback: tuple[float, float],
+    theta: np.ndarray | None = None,
+    drug: int = -1,
     concentration: float = float("nan"),
 ) -> Item:
     """A grid with its `active` cells (t, r) hidden; their truth is kept where the grid holds it."""
@@ -79,7 +88,11 @@ def _changes(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Times of the media changes up to the window's end, padded, and which are real: (e,) each."""
     events = grid.condition.events
     change = np.array([kind == "media_change" for kind in events.kind], dtype=bool)
-    at = events.time_h[change & (events.time_h < grid.edges[-1])][-MAX_EVENTS:] if change.any() else np.empty(0)
+    at = (
+        events.time_h[change & (events.time_h < grid.edges[-1])][-MAX_EVENTS:]
+        if change.any()
+        else np.empty(0)
+    )
     return np.pad(at, (0, MAX_EVENTS - len(at))), np.arange(MAX_EVENTS) < len(at)
 
 
@@ -88,14 +101,22 @@ def _items(job: tuple[Any, ...]) -> Batch | None:
     condition, masks, everything, fallback, (drug, concentration), seed, cells = job
     rng = np.random.default_rng(seed)
     grid = to_grid(condition, cells, **_window(condition, rng))
-    if grid.observed.sum() < 8:
+    if grid.observed.sum() < FEWEST:
         return None
     theta, made = None, []
     for _ in range(masks):
         hidden = training_mask(grid.observed, rng, everything=everything)
         blank = not (grid.observed & ~hidden).any()
-        made.append(item(grid, hidden, fallback=fallback, theta=None if blank else theta, drug=drug,
-                         concentration=concentration))
+        made.append(
+            item(
+                grid,
+                hidden,
+                fallback=fallback,
+                theta=None if blank else theta,
+                drug=drug,
+                concentration=concentration,
+            )
+        )
         if theta is None and not blank:
             theta = made[-1].features.theta
     return collate(made)
@@ -112,13 +133,20 @@ def _window(condition: Condition, rng: np.random.Generator) -> dict[str, float]:
 
 
 def make_pool(
-    conditions: Sequence[Condition], *, masks: int, everything: float, fallbacks: Sequence[tuple[float, float]],
-    who: Sequence[tuple[int, float]], seed: int, cells: int = 128, workers: int | None = None,
+    conditions: Sequence[Condition],
+    *,
+    masks: int,
+    everything: float,
+    fallbacks: Sequence[tuple[float, float]],
+    who: Sequence[tuple[int, float]],
+    seed: int,
+    cells: int = 128,
+    workers: int | None = None,
 ) -> Batch:
     """Every condition under `masks` random masks, as one big batch in main memory.
 
     fallbacks: level and scale for a fully hidden curve, one a condition. who: drug index (-1 = unknown) and
-    concentration [uM, NaN = not given].
+    concentration [uM, NaN = not given]. Raises ValueError where no condition has enough samples.
     """
     jobs = [
         (c, masks, everything, f, w, (seed, k), cells)
@@ -127,4 +155,10 @@ def make_pool(
     # Threads, since the linear algebra releases the interpreter.
     with ThreadPoolExecutor(workers or os.cpu_count()) as executor:
         parts = [part for part in executor.map(_items, jobs) if part is not None]
+    if not parts:
+        msg = (
+            f"expected a series with at least {FEWEST} time cells that hold oxygen to learn from, "
+            f"got none among {len(conditions)} series"
+        )
+        raise ValueError(msg)
     return Batch(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Batch)})

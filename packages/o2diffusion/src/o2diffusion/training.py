@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
-from cytosol.schedules import lognormal_sigmas
-from cytosol.trainer import cosine_warmup, fit, step_generator
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from o2diffusion.config import Config
-from o2diffusion.corpus import Facts, Windows
+from cytosol.schedules import lognormal_sigmas
+from cytosol.trainer import cosine_warmup, fit, step_generator
 from o2diffusion.drugs import set_dose_reference
 from o2diffusion.losses import MaskedReplicateLoss, media_proximity
 from o2diffusion.marginals import LEVELS, WEIGHTS, to_scores
 from o2diffusion.media import media_effect
 from o2diffusion.model import Batch, FlexibleReplicateDiffusionModel
 from o2diffusion.replicates import generate_replicate_aware_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from o2diffusion.config import Config
+    from o2diffusion.corpus import Facts, Windows
 
 NEAR_CELLS = 4.0  # decay of the media proximity, in cells
 
@@ -53,8 +57,16 @@ class DiffusionTraining(LightningModule):
     Replicates: the likelihood of their correlation and spread.
     """
 
+    levels: Tensor
+    weights: Tensor
+
     def __init__(
-        self, net: FlexibleReplicateDiffusionModel, config: Config, *, seed: int, windows: Windows | None = None
+        self,
+        net: FlexibleReplicateDiffusionModel,
+        config: Config,
+        *,
+        seed: int,
+        windows: Windows | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -65,7 +77,7 @@ class DiffusionTraining(LightningModule):
         self.register_buffer("levels", LEVELS, persistent=False)
         self.register_buffer("weights", WEIGHTS / WEIGHTS.sum(), persistent=False)
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """The sum of the four losses for one batch."""
         generator = step_generator(self.seed, self.global_step, self.global_rank)
         return self.loss(Batch(**batch), generator)
@@ -99,8 +111,11 @@ class DiffusionTraining(LightningModule):
         score = to_scores(batch.target, encoded.quantiles.detach()) * batch.active
         b, t, r = score.shape
         config = self.config.train
-        sigma = lognormal_sigmas((b,), p_mean=config.p_mean, p_std=config.p_std, generator=generator).to(score)
-        noise = generate_replicate_aware_noise((b, t, r), batch.replicate_mask.cpu(), encoded.correlation.cpu(), generator)
+        sigma = lognormal_sigmas((b,), p_mean=config.p_mean, p_std=config.p_std, generator=generator).to(
+            score
+        )
+        real, correlation = batch.replicate_mask.cpu(), encoded.correlation.cpu()
+        noise = generate_replicate_aware_noise((b, t, r), real, correlation, generator)
         noisy = (score + sigma[:, None, None] * noise.to(score)) * batch.active
         raw = self.net.denoiser.raw(
             noisy, sigma, encoded=encoded, active=batch.active, replicate_mask=batch.replicate_mask
@@ -126,7 +141,10 @@ class DiffusionTraining(LightningModule):
         """AdamW with a warm-up and a cosine."""
         config, steps = self.config.train, self.config.trainer.max_steps
         optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.98)
+            self.net.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, 0.98),
         )
         schedule = cosine_warmup(optimizer, min(config.warmup_steps, steps // 2), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -142,12 +160,26 @@ def build(config: Config, known: Facts) -> FlexibleReplicateDiffusionModel:
 
 
 def train_network(
-    net: FlexibleReplicateDiffusionModel, pool: Batch, windows: Windows | None, config: Config, *, out: Path,
-    seed: int, resume: bool = False, force: bool = False,
+    net: FlexibleReplicateDiffusionModel,
+    pool: Batch,
+    windows: Windows | None,
+    config: Config,
+    *,
+    out: Path,
+    seed: int,
+    resume: bool = False,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Train a network in place; `out` gets checkpoints and history.csv. Returns the history."""
     data = PoolDataset(pool)
     module = DiffusionTraining(net, config, seed=seed, windows=windows)
     return fit(
-        module, data, options=config.trainer, out=out, seed=seed, resume=resume, force=force, collate=data.collate
+        module,
+        data,
+        options=config.trainer,
+        out=out,
+        seed=seed,
+        resume=resume,
+        force=force,
+        collate=data.collate,
     )

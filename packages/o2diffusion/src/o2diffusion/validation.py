@@ -5,7 +5,6 @@ Letters: n draws, g drugs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,8 @@ import pandas as pd
 from o2diffusion.media import MediaChangeSchedule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from o2diffusion.oxygen_model import OxygenModel
 
 CHANGES_H = (48.0, 120.0)  # dosing, and the change that is read
@@ -40,8 +41,13 @@ def _f_statistic(value: np.ndarray, group: np.ndarray) -> float:
 
 
 def validate_drug_specific_media_responses(
-    model: OxygenModel, test_drugs: Sequence[str], *, concentrations_um: Sequence[float] = (0.1, 1.0, 10.0),
-    draws: int = 32, permutations: int = 999, seed: int = 0,
+    model: OxygenModel,
+    test_drugs: Sequence[str],
+    *,
+    concentrations_um: Sequence[float] = (0.1, 1.0, 10.0),
+    draws: int = 32,
+    permutations: int = 999,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Responses by drug and concentration, and a permutation test that the drugs differ.
 
@@ -63,7 +69,12 @@ def validate_drug_specific_media_responses(
         spikes = []
         for number, drug in enumerate(test_drugs):
             time, curves = generate_curves(
-                model.net, model.facts.identify(drug, concentration), schedule, scale=scale, hours=HOURS, draws=draws,
+                model.net,
+                model.facts.identify(drug, concentration),
+                schedule,
+                scale=scale,
+                hours=HOURS,
+                draws=draws,
                 seed=seed + number,
             )
             height, remaining = _response(time, curves, CHANGES_H[-1])
