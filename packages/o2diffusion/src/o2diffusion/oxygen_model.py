@@ -6,28 +6,29 @@ DataFrames or files in, DataFrames out, everything in the input's units.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+
 from cytosol.bundle import load_bundle, load_weights, save_bundle
 from cytosol.config import from_dict, to_dict
 from cytosol.device import pick_device
-
 from o2diffusion import __version__
 from o2diffusion.conditions import Condition, iter_conditions, read_conditions
 from o2diffusion.config import Config
 from o2diffusion.corpus import Facts, facts, training_pool, training_windows
 from o2diffusion.generating import generate_table
 from o2diffusion.imputing import Filled, add_times, impute_conditions
-from o2diffusion.media import MediaChangeSchedule
 from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from os import PathLike
+
+    from o2diffusion.media import MediaChangeSchedule
 
 Table = pd.DataFrame | str | Path
 KIND = "o2diffusion.oxygen_model"
@@ -44,7 +45,10 @@ class OxygenModel:
     """
 
     def __init__(
-        self, net: FlexibleReplicateDiffusionModel, config: Config, known: Facts,
+        self,
+        net: FlexibleReplicateDiffusionModel,
+        config: Config,
+        known: Facts,
         history: pd.DataFrame | None = None,
     ) -> None:
         self.net = net
@@ -61,13 +65,25 @@ class OxygenModel:
     def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
         """Write a bundle; raises BundleError where one is already, unless `force`."""
         return save_bundle(
-            path, kind=KIND, package="o2diffusion", version=__version__, config=to_dict(self.config),
-            tensors=self.net.state_dict(), extra={"facts": self.facts.as_dict()}, force=force,
+            path,
+            kind=KIND,
+            package="o2diffusion",
+            version=__version__,
+            config=to_dict(self.config),
+            tensors=self.net.state_dict(),
+            extra={"facts": self.facts.as_dict()},
+            force=force,
         )
 
     def impute(
-        self, data: Table, events: Table | None = None, *, draws: int = 100, every: float | None = None,
-        seed: int = 0, unknown_drug: bool = False,
+        self,
+        data: Table,
+        events: Table | None = None,
+        *,
+        draws: int = 100,
+        every: float | None = None,
+        seed: int = 0,
+        unknown_drug: bool = False,
     ) -> pd.DataFrame:
         """Every missing or added time filled: the input's keys, time_h, mean, q05 to q95 in the input's units.
 
@@ -75,14 +91,24 @@ class OxygenModel:
         the model has not met (unless `unknown_drug`).
         """
         parts = [
-            summary(one) for one in self.impute_iter(
-                data, events, draws=draws, every=every, seed=seed, unknown_drug=unknown_drug)
+            summary(one)
+            for one in self.impute_iter(
+                data, events, draws=draws, every=every, seed=seed, unknown_drug=unknown_drug
+            )
         ]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series_id", "replicate"])
+        return (
+            pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series_id", "replicate"])
+        )
 
     def impute_iter(
-        self, data: Table, events: Table | None = None, *, draws: int = 100, every: float | None = None,
-        seed: int = 0, unknown_drug: bool = False,
+        self,
+        data: Table,
+        events: Table | None = None,
+        *,
+        draws: int = 100,
+        every: float | None = None,
+        seed: int = 0,
+        unknown_drug: bool = False,
     ) -> Iterator[Filled]:
         """The same, one condition at a time and as draws, for tables larger than memory."""
         if draws < 2:
@@ -98,7 +124,9 @@ class OxygenModel:
         if waiting:
             yield from self._impute(waiting, draws, seed, unknown=unknown_drug)
 
-    def _impute(self, conditions: Sequence[Condition], draws: int, seed: int, *, unknown: bool) -> list[Filled]:
+    def _impute(
+        self, conditions: Sequence[Condition], draws: int, seed: int, *, unknown: bool
+    ) -> list[Filled]:
         known = facts(conditions, use_drugs=False)
         fallbacks = [self.facts.scale(c.unit) or known.scale(c.unit) or (0.0, 1.0) for c in conditions]
         self._say_unused(conditions)
@@ -112,9 +140,17 @@ class OxygenModel:
             self.notes.append(note)
 
     def generate(
-        self, drug: str | None, concentration_um: float | None, *, replicates: int = 4,
-        media_changes: Sequence[float] | MediaChangeSchedule = (), hours: float | None = None, draws: int = 1,
-        unit: str | None = None, seed: int = 0, unknown_drug: bool = False,
+        self,
+        drug: str | None,
+        concentration_um: float | None,
+        *,
+        replicates: int = 4,
+        media_changes: Sequence[float] | MediaChangeSchedule = (),
+        hours: float | None = None,
+        draws: int = 1,
+        unit: str | None = None,
+        seed: int = 0,
+        unknown_drug: bool = False,
     ) -> pd.DataFrame:
         """Whole curves of a condition that was not run: draw, replicate, time_h, oxygen, unit.
 
@@ -122,8 +158,15 @@ class OxygenModel:
         """
         who = self.facts.identify(drug, concentration_um, unknown=unknown_drug)
         return generate_table(
-            self.net, self.facts, who, replicates=replicates, media_changes=media_changes,
-            hours=self.facts.hours if hours is None else hours, draws=draws, unit=unit, seed=seed,
+            self.net,
+            self.facts,
+            who,
+            replicates=replicates,
+            media_changes=media_changes,
+            hours=self.facts.hours if hours is None else hours,
+            draws=draws,
+            unit=unit,
+            seed=seed,
         )
 
 
@@ -162,13 +205,22 @@ def load(path: str | PathLike[str] | None = None) -> OxygenModel:
     net = FlexibleReplicateDiffusionModel(config.model, n_drugs=len(known.drugs))
     load_weights(net, bundle.tensors)
     history = Path(path) / "history.csv" if path is not None else None
-    return OxygenModel(net.eval(), config, known, pd.read_csv(history) if history and history.exists() else None)
+    return OxygenModel(
+        net.eval(), config, known, pd.read_csv(history) if history and history.exists() else None
+    )
 
 
 def train(
-    data: Table | Sequence[Condition], events: Table | None = None, *, config: Config | None = None,
-    out: str | PathLike[str] | None = None, start: OxygenModel | None = None, seed: int = 0, resume: bool = False,
-    force: bool = False, notes: list[str] | None = None,
+    data: Table | Sequence[Condition],
+    events: Table | None = None,
+    *,
+    config: Config | None = None,
+    out: str | PathLike[str] | None = None,
+    start: OxygenModel | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    notes: list[str] | None = None,
 ) -> OxygenModel:
     """Train on a table; `out` gets the bundle, checkpoints and history (a temporary directory without it).
 
@@ -184,10 +236,11 @@ def train(
     else:
         conditions = data
     known = facts(conditions, use_drugs=config.train.use_drugs)
-    net = build(config, known)
+    with torch.random.fork_rng(devices=[]):  # the first weights come from the seed, whatever ran before
+        torch.default_generator.manual_seed(seed)
+        net = build(config, known)
     if start is not None:
         adopt(net, start.net)
-    torch.manual_seed(seed)
     pool = training_pool(conditions, known, config, seed=seed)
     windows = training_windows(conditions, known)
     with tempfile.TemporaryDirectory() as scratch:
@@ -211,7 +264,9 @@ def adopt(net: FlexibleReplicateDiffusionModel, other: FlexibleReplicateDiffusio
         if name in private or name.endswith("c_ref"):
             continue
         if name not in own or own[name].shape != value.shape:
-            msg = f"expected a model of the same shape to start from, {name} differs: use its model.* settings"
+            msg = (
+                f"expected a model of the same shape to start from, {name} differs: use its model.* settings"
+            )
             raise ValueError(msg)
         own[name] = value
     net.load_state_dict(own)
