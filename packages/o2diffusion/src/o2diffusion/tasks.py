@@ -26,9 +26,12 @@ def hide(task: str, observed: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
     A draw that would leave nothing visible, or hide no sample, is drawn again.
     """
+    if task not in TASKS:
+        msg = f"expected a task among {', '.join(TASKS)}, got {task!r}"
+        raise ValueError(msg)
     t, r = observed.shape
     present = np.flatnonzero(observed.any(axis=0))
-    if task == "c" and len(present) < 2:
+    if len(present) < (2 if task == "c" else 1):
         return None
     for _ in range(20):
         hidden = np.zeros((t, r), dtype=bool)
@@ -38,11 +41,8 @@ def hide(task: str, observed: np.ndarray, rng: np.random.Generator) -> np.ndarra
             hidden |= _block(t, round(0.15 * t), rng)[:, None]
         elif task == "b1":
             hidden[:, rng.choice(present)] = _block(t, round(0.15 * t), rng)
-        elif task == "c":
-            hidden[:, rng.choice(present)] = True
         else:
-            msg = f"expected a task among {', '.join(TASKS)}, got {task!r}"
-            raise ValueError(msg)
+            hidden[:, rng.choice(present)] = True
         hidden &= observed
         if hidden.any() and (observed & ~hidden).any():
             return hidden
@@ -52,7 +52,7 @@ def hide(task: str, observed: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def training_mask(observed: np.ndarray, rng: np.random.Generator, *, everything: float = 0.0) -> np.ndarray:
     """A random mask of training: points, a block in all or in one replicate, whole replicates, a tail, or everything.
 
-    `everything` is the share of masks that hide all (what generation needs).
+    `everything` is the share of masks that hide all (what generation needs); any other leaves something visible.
     """
     t, r = observed.shape
     hidden = np.zeros((t, r), dtype=bool)
@@ -61,6 +61,8 @@ def training_mask(observed: np.ndarray, rng: np.random.Generator, *, everything:
         return observed.copy()
     kind = rng.choice(["points", "block", "block_one", "replicate", "tail"], p=[0.28, 0.28, 0.19, 0.18, 0.07])
     present = np.flatnonzero(observed.any(axis=0))
+    if not present.size:
+        return hidden
     if kind == "replicate" and len(present) < 2:
         kind = "block"
     length = round(t * rng.choice([0.15, rng.uniform(0.03, 0.4)]))
@@ -71,9 +73,13 @@ def training_mask(observed: np.ndarray, rng: np.random.Generator, *, everything:
     elif kind == "block_one":
         hidden[:, rng.choice(present)] = _block(t, max(length, 1), rng)
     elif kind == "replicate":
-        some = rng.permutation(present)[: rng.choice(np.arange(1, len(present)), p=None)]
+        some = rng.permutation(present)[: rng.integers(1, len(present))]
         hidden[:, some if rng.random() < 0.3 else some[:1]] = True
     else:
         hidden[t - max(length, 1) :] = True
     hidden &= observed
-    return hidden if hidden.any() and (observed & ~hidden).any() else observed & (rng.random((t, r)) < 0.2)
+    if hidden.any() and (observed & ~hidden).any():
+        return hidden
+    cells = np.flatnonzero(observed)
+    some = rng.choice(cells, max(len(cells) // 5, min(len(cells) - 1, 1)), replace=False)
+    return np.isin(np.arange(t * r), some).reshape(t, r)
