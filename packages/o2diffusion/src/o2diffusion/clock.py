@@ -81,7 +81,7 @@ def _dates(export: Export, column: str, text: pd.Series, *, ordered: bool) -> np
         i = int(np.flatnonzero(np.isnat(readings[0]) | np.isnat(readings[1]))[0])
         msg = f"{export.at(i, column)}: expected a number, HH:MM:SS or a date, got {text.iloc[i]!r}"
         raise DataError(msg)
-    likely = [r for r in whole if not ordered or (np.diff(r) >= np.timedelta64(0)).all()] or whole[:1]
+    likely = [r for r in whole if not ordered or (np.diff(r) >= np.timedelta64(0, "s")).all()] or whole[:1]
     if len(likely) == 2 and not np.array_equal(likely[0] - likely[0][0], likely[1] - likely[1][0]):
         msg = (
             f"{export.at(0, column)}: expected dates of one meaning, got {text.iloc[0]!r} "
