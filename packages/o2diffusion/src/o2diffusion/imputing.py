@@ -94,7 +94,7 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
             if (
                 k == 0 or end >= last
             ):  # the last window of its level: nothing may stay behind, however sums round
-                start, end, inside = max(last - length, first), last, todo
+                start, end, inside = (last - length if k else first), last, todo
             answered = np.zeros_like(mine)
             answered[inside] = mine[inside]
             windows.append((float(start), float(end), answered))
