@@ -111,23 +111,32 @@ def event_template(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> n
 
 
 def gaussian_process(
-    value: np.ndarray, time: np.ndarray, *, shared: bool = True, joint: bool = False, **options: int
+    value: np.ndarray,
+    time: np.ndarray,
+    *,
+    shared: bool = True,
+    joint: bool = False,
+    theta: np.ndarray | None = None,
 ) -> gp.Posterior:
-    """The process of `gp.py` at every cell: mean and sd (t * r,) in C order; `shared=False` fits each trace alone."""
+    """The process of `gp.py` at every cell: mean and sd (t * r,) in C order; `shared=False` fits each trace alone.
+
+    theta: hyper-parameters that are known already, instead of fitting them.
+    """
     t, r = value.shape
     span = max(float(np.ptp(time)), 1e-12)
     x, rep, y = (time - time.min()).ravel() / span, np.tile(np.arange(r), t), value.ravel()
     seen = np.isfinite(y)
     if shared:
-        theta = gp.fit(x[seen], rep[seen], y[seen], **options) if seen.any() else gp.PRIOR_MEAN
+        if theta is None:
+            theta = gp.fit(x[seen], rep[seen], y[seen]) if seen.any() else gp.PRIOR_MEAN
         return gp.posterior(theta, x[seen], rep[seen], y[seen], x, rep, joint=joint)
     mean, sd = np.zeros(t * r), np.ones(t * r)
     for k in range(r):
         own, seen_k = rep == k, seen & (rep == k)
-        theta = gp.fit(x[seen_k], rep[seen_k], y[seen_k], **options) if seen_k.any() else gp.PRIOR_MEAN
-        post = gp.posterior(theta, x[seen_k], rep[seen_k], y[seen_k], x[own], rep[own])
+        theta_k = gp.fit(x[seen_k], rep[seen_k], y[seen_k]) if seen_k.any() else gp.PRIOR_MEAN
+        post = gp.posterior(theta_k, x[seen_k], rep[seen_k], y[seen_k], x[own], rep[own])
         mean[own], sd[own] = post.mean, post.sd
-    return gp.Posterior(mean, sd)
+    return gp.Posterior(mean, sd, gp.PRIOR_MEAN)
 
 
 POINT_FILLS: dict[str, Fill] = {

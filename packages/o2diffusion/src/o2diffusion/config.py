@@ -11,9 +11,9 @@ from typing import Literal, get_args
 from cytosol.options import TrainerOptions
 
 
-PRESETS = {  # encoder widths, denoiser widths: the plan's network, and one that trains on two cores in minutes
-    "small": ((32, 48, 64, 96), (24, 32, 48)),
-    "paper": ((256, 512, 1024, 2048), (128, 256, 512)),
+PRESETS = {  # encoder widths, denoiser widths: one that trains on two cores in minutes, and the plan's network
+    "small": ((32, 48, 64, 96), (64, 96)),
+    "paper": ((256, 512, 1024, 2048), (256, 512, 1024)),
 }
 
 
@@ -24,6 +24,8 @@ class ModelConfig:
     preset: Literal["small", "paper"] = "small"  # widths, where they are not given
     widths: tuple[int, ...] = ()  # features of the encoder's levels, the first at full resolution
     denoiser_widths: tuple[int, ...] = ()  # the same of the denoiser, which runs once a step and draw
+    patch: int = 1  # time cells the encoder folds into a token
+    denoiser_patch: int = 8  # the same of the denoiser
     cond_width: int = 64  # of the condition vector
     seen_width: int = 16  # features a cell the encoder hands to the denoiser
     drug_width: int = 16  # of a drug's embedding
@@ -33,16 +35,33 @@ class ModelConfig:
     max_replicates: int = 4  # replicates a condition
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range; fill the widths from the preset."""
-        for name, default in zip(("widths", "denoiser_widths"), PRESETS[self.preset], strict=True):
-            widths = tuple(getattr(self, name)) or default
-            if any(w < 4 or w % 4 for w in widths):
-                msg = f"{name}: expected multiples of 4, got {widths!r}"
+        """Refuse values outside their range."""
+        for name in ("widths", "denoiser_widths"):
+            if any(w < 4 or w % 4 for w in getattr(self, name)):
+                msg = f"{name}: expected multiples of 4, got {getattr(self, name)!r}"
                 raise ValueError(msg)
-            object.__setattr__(self, name, widths)
-        for name, low in {"cond_width": 1, "seen_width": 1, "drug_width": 1, "dynamics_width": 1, "cells": 16}.items():
+        for name, low in {
+            "patch": 1,
+            "denoiser_patch": 1,
+            "cond_width": 1,
+            "seen_width": 1,
+            "drug_width": 1,
+            "dynamics_width": 1,
+            "cells": 16,
+        }.items():
             _at_least(name, getattr(self, name), low)
         _at_least("fingerprint_bits", self.fingerprint_bits, 0)
+
+    # Not filled in by __post_init__: a recipe is laid over the defaults, and the default preset's widths would win.
+    @property
+    def encoder_levels(self) -> tuple[int, ...]:
+        """Features of the encoder's levels: those given, else the preset's."""
+        return self.widths or PRESETS[self.preset][0]
+
+    @property
+    def denoiser_levels(self) -> tuple[int, ...]:
+        """The same of the denoiser."""
+        return self.denoiser_widths or PRESETS[self.preset][1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +166,16 @@ def _above(name: str, value: float, low: float) -> None:
 
 def _default_trainer() -> TrainerOptions:
     """Minutes on two cores; `trainer.max_steps` is the first number to raise."""
-    return TrainerOptions(max_steps=2000, batch_size=32, ema_decay=0.995, precision="32-true", checkpoint_every=500)
+    return TrainerOptions(
+        max_steps=2000, batch_size=32, ema_decay=0.995, precision="32-true", checkpoint_every=500
+    )
 
 
 def _adapting_trainer() -> TrainerOptions:
     """Two minutes on two cores: a trained model has little to learn from one plate."""
-    return TrainerOptions(max_steps=300, batch_size=32, ema_decay=0.98, precision="32-true", checkpoint_every=100)
+    return TrainerOptions(
+        max_steps=300, batch_size=32, ema_decay=0.98, precision="32-true", checkpoint_every=100
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

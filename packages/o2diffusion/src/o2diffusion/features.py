@@ -14,9 +14,9 @@ from threadpoolctl import ThreadpoolController
 from o2diffusion import baselines, gp
 from o2diffusion.grid import Grid, scale_of
 
-EXPERTS = ("gaussian_process", "linear", "replicate_mean", "event_template")
-CHANNELS = 21
-GLOBALS = 10
+EXPERTS = ("gaussian_process", "template_process", "linear", "replicate_mean", "event_template")
+CHANNELS = 23
+GLOBALS = 16
 _BLAS = ThreadpoolController()  # small matrices: a second BLAS thread costs more than it gives
 MIN_SD = 0.01  # [z] floor of the process's SD: a flat curve is not known to a billionth
 
@@ -26,7 +26,7 @@ class Features:
     """One masked grid as arrays.
 
     `channels` (t, r, c), `globals` (g,), `experts` (t, r, k) [z], `sd` (t, r) [z] of the Gaussian process,
-    `level` and `scale` of the visible cells in the input's unit, `theta` (6,) of the process.
+    `level` and `scale` of the visible cells in the input's unit, `theta` (2, 6) of the two processes.
     """
 
     channels: np.ndarray
@@ -45,6 +45,11 @@ def _distances(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     last = np.maximum.accumulate(np.where(seen, index, -t), axis=0)
     after = np.minimum.accumulate(np.where(seen, index, 2 * t)[::-1], axis=0)[::-1]
     return np.minimum(index - last, t), np.minimum(after - index, t)
+
+
+def _inside(grid: Grid, events: np.ndarray) -> np.ndarray:
+    """The event times inside the window: (k,) [h]."""
+    return events[(events > grid.edges[0]) & (events < grid.edges[-1])]
 
 
 def _event_channels(grid: Grid) -> np.ndarray:
@@ -69,9 +74,7 @@ def _event_channels(grid: Grid) -> np.ndarray:
     return out
 
 
-def featurize(
-    grid: Grid, *, fallback: tuple[float, float], theta: np.ndarray | None = None, iterations: int = 30
-) -> Features:
+def featurize(grid: Grid, *, fallback: tuple[float, float], theta: np.ndarray | None = None) -> Features:
     """Look at the visible cells of a grid once.
 
     fallback: level and scale to use where nothing is visible. theta: the process's hyper-parameters when they are
@@ -82,28 +85,23 @@ def featurize(
     level, scale = scale_of(grid.value, seen, fallback)
     z = (grid.value - level) / scale
     events = grid.condition.events.time_h
-    span = max(float(np.ptp(grid.time)), 1e-12)
-    x, replicate, y = (grid.time - grid.edges[0]).ravel() / span, np.tile(np.arange(r), t), z.ravel()
-    visible = np.isfinite(y)
+    shape = baselines.template(z, grid.time, events)
     with _BLAS.limit(limits=1):
-        if theta is None:
-            some = visible.any()
-            theta = (
-                gp.fit(x[visible], replicate[visible], y[visible], iterations=iterations)
-                if some
-                else gp.PRIOR_MEAN
+        quick = baselines.gaussian_process(
+            z,
+            gp.event_clock(grid.time, _inside(grid, events), grid.edges[-1] - grid.edges[0]),
+            theta=None if theta is None else theta[0],
+        )
+        above = quick
+        if shape.any():
+            above = baselines.gaussian_process(
+                z - shape, grid.time, theta=None if theta is None else theta[1]
             )
-        belief = gp.posterior(theta, x[visible], replicate[visible], y[visible], x, replicate)
-    mean, sd = belief.mean.reshape(t, r), np.maximum(belief.sd.reshape(t, r), MIN_SD)
+    mean, sd = quick.mean.reshape(t, r), np.maximum(quick.sd.reshape(t, r), MIN_SD)
+    wide = np.maximum(above.sd.reshape(t, r), MIN_SD)
+    fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
     experts = np.stack(
-        [
-            mean,
-            *(
-                fill(z, grid.time, events)
-                for fill in (baselines.linear, baselines.replicate_mean, baselines.event_template)
-            ),
-        ],
-        axis=-1,
+        [mean, shape + above.mean.reshape(t, r), *(fill(z, grid.time, events) for fill in fills)], axis=-1
     )
     before, after = _distances(seen)
     others = seen.sum(axis=1, keepdims=True) - seen
@@ -114,7 +112,8 @@ def featurize(
         mean,
         np.log(sd),
         np.where(seen, (known - mean) / sd, 0.0) / 3,
-        *((experts[..., k] - mean) / (sd + 0.05) / 3 for k in (1, 2, 3)),
+        *((experts[..., k] - mean) / (sd + 0.05) / 3 for k in range(1, len(EXPERTS))),
+        np.log(wide),
         (grid.time - grid.centre[:, None]) / grid.width,
         np.log1p(before) / 3,
         np.log1p(after) / 3,
@@ -126,7 +125,14 @@ def featurize(
     channels = np.concatenate([np.stack(columns, axis=-1), shared], axis=-1)
     share = float(seen.mean())
     numbers = np.array(
-        [*(theta - gp.PRIOR_MEAN) / 2, share, float(not seen.any()), r / 4, np.log1p(seen.sum()) / 6]
+        [
+            *(quick.theta - gp.PRIOR_MEAN) / 2,
+            *(above.theta - gp.PRIOR_MEAN) / 2,
+            share,
+            float(not seen.any()),
+            r / 4,
+            np.log1p(seen.sum()) / 6,
+        ]
     )
     return Features(
         np.clip(channels, -6, 6).astype(np.float32),
@@ -135,5 +141,5 @@ def featurize(
         sd.astype(np.float32),
         level,
         scale,
-        theta,
+        np.stack([quick.theta, above.theta]),
     )

@@ -26,6 +26,9 @@ from o2diffusion.replicates import ReplicateGenerator
 from o2diffusion.unet import AdaptiveReplicateUNet
 
 
+MAX_REPLICATES = 4
+
+
 @dataclass
 class Batch:
     """Masked conditions as tensors; padded replicates are False in `replicate_mask` and may hold anything.
@@ -76,9 +79,13 @@ class _ScoreNet(nn.Module):
         super().__init__()
         d, d_cond = config.seen_width, config.cond_width
         self.level = nn.Sequential(nn.Linear(32, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
-        self.unet = AdaptiveReplicateUNet(2 + d, 1, d_cond, config.denoiser_widths)
+        self.unet = AdaptiveReplicateUNet(
+            2 + d, 1, d_cond, config.denoiser_levels, patch=config.denoiser_patch
+        )
 
-    def forward(self, x: Tensor, c_noise: Tensor, *, encoded: Encoded, active: Tensor, replicate_mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, *, encoded: Encoded, active: Tensor, replicate_mask: Tensor
+    ) -> Tensor:
         cond = encoded.cond + self.level(sinusoidal(c_noise * 100.0, 32).to(x.dtype))
         inputs = torch.cat([torch.stack([x * active, active.to(x.dtype)], dim=-1), encoded.seen], dim=-1)
         return self.unet(inputs, replicate_mask, cond)[..., 0]
@@ -98,11 +105,13 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         self.drug_encoder = DrugEncoder(n_drugs, d, config.fingerprint_bits)
         self.media_dynamics = DrugAwareMediaChangeModule(d, config.dynamics_width)
         self.replicate_generator = ReplicateGenerator(d)
-        self.replicate_count_encoder = nn.Embedding(config.max_replicates + 1, d_cond)
+        self.replicate_count_encoder = nn.Embedding(MAX_REPLICATES + 1, d_cond)
         self.context = nn.Sequential(nn.Linear(GLOBALS + d, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
-        self.encoder = AdaptiveReplicateUNet(CHANNELS + 1, config.widths[0], d_cond, config.widths)
-        self.head = nn.Linear(config.widths[0], len(EXPERTS) + 2 + K - 1)
-        self.seen = nn.Linear(config.widths[0] + CHANNELS + 1 + K, config.seen_width)
+        self.encoder = AdaptiveReplicateUNet(
+            CHANNELS + 1, config.encoder_levels[0], d_cond, config.encoder_levels, patch=config.patch
+        )
+        self.head = nn.Linear(config.encoder_levels[0], len(EXPERTS) + 2 + K - 1)
+        self.seen = nn.Linear(config.encoder_levels[0] + CHANNELS + 1 + K, config.seen_width)
         self.denoiser = Preconditioned(_ScoreNet(config), EDMScaling(1.0))
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(self.head.bias)
@@ -119,10 +128,14 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         drug = self.embed(batch)
         count = self.replicate_count_encoder(batch.replicate_mask.sum(dim=1))
         cond = self.context(torch.cat([batch.globals, drug], dim=-1)) + count
-        effect = self.media_dynamics(batch.time, batch.event_time, batch.event_mask, drug, batch.concentration)
+        effect = self.media_dynamics(
+            batch.time, batch.event_time, batch.event_mask, drug, batch.concentration
+        )
         effect = effect / self.media_dynamics.oxygen_scale
         real = batch.replicate_mask[:, None, :, None]
-        channels = torch.cat([batch.channels, effect.detach()[:, :, None, None].expand(*batch.sd.shape, 1)], dim=-1)
+        channels = torch.cat(
+            [batch.channels, effect.detach()[:, :, None, None].expand(*batch.sd.shape, 1)], dim=-1
+        )
         channels = channels.masked_fill(~real, 0.0)
         h = torch.nn.functional.silu(self.encoder(channels, batch.replicate_mask, cond))
         quantiles = self._quantiles(h, batch)

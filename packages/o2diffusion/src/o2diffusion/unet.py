@@ -15,15 +15,18 @@ class AdaptiveReplicateUNet(nn.Module):
     """A U-Net along time, shared by the replicates, which meet in attention at every level.
 
     x: (b, t, r, d_in), replicate_mask: (b, r) bool, cond: (b, d_cond) -> (b, t, r, d_out). Any t: it is padded at its
-    end to a multiple of 2 ** (levels - 1) and cut again. Padded replicates come out zero and change nothing.
+    end to a multiple of patch * 2 ** (levels - 1) and cut again. Padded replicates come out zero and change nothing.
 
-    widths: features at each level, the first at full resolution.
+    widths: features at each level. patch: time cells folded into one token at the entry and unfolded at the exit: on
+    a processor few wide tokens are much cheaper than many narrow ones.
     """
 
-    def __init__(self, d_in: int, d_out: int, d_cond: int, widths: Sequence[int], heads: int = 4) -> None:
+    def __init__(
+        self, d_in: int, d_out: int, d_cond: int, widths: Sequence[int], *, patch: int = 1, heads: int = 4
+    ) -> None:
         super().__init__()
-        self.widths = tuple(widths)
-        self.first = nn.Conv1d(d_in, widths[0], 5, padding=2)
+        self.widths, self.patch = tuple(widths), patch
+        self.first = nn.Conv1d(d_in * patch, widths[0], 5 if patch == 1 else 3, padding="same")
         pairs = list(zip(self.widths[:-1], self.widths[1:], strict=True))
         self.down = nn.ModuleList(TimeBlock(a, a, d_cond) for a, _ in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(a, c, 3, stride=2, padding=1) for a, c in pairs)
@@ -31,13 +34,16 @@ class AdaptiveReplicateUNet(nn.Module):
         self.meet = nn.ModuleList(ReplicateMaskAttention(w, heads) for w in widths)
         self.grow = nn.ModuleList(nn.Conv1d(c, a, 3, padding=1) for a, c in pairs)
         self.up = nn.ModuleList(TimeBlock(2 * a, a, d_cond) for a, _ in pairs)
-        self.last = nn.Sequential(nn.GroupNorm(1, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], d_out, 1))
+        self.last = nn.Sequential(
+            nn.GroupNorm(1, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], d_out * patch, 1)
+        )
 
     def forward(self, x: Tensor, replicate_mask: Tensor, cond: Tensor) -> Tensor:
         b, t, r, d_in = x.shape
         real = replicate_mask.reshape(b * r, 1, 1)
         h = x.permute(0, 2, 3, 1).reshape(b * r, d_in, t).masked_fill(~real, 0.0)
-        h = F.pad(h, (0, -t % 2 ** (len(self.widths) - 1)))
+        h = F.pad(h, (0, -t % (self.patch * 2 ** (len(self.widths) - 1))))
+        h = h.unflatten(2, (-1, self.patch)).transpose(2, 3).flatten(1, 2)
         each = cond.repeat_interleave(r, dim=0)
         h = self.first(h)
         kept: list[Tensor] = []
@@ -51,5 +57,5 @@ class AdaptiveReplicateUNet(nn.Module):
         for block, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
             h = grow(F.interpolate(h, scale_factor=2.0, mode="nearest"))
             h = block(torch.cat([h, kept.pop()], dim=1), each)
-        h = self.last(h)[..., :t] * real
+        h = self.last(h).unflatten(1, (-1, self.patch)).transpose(2, 3).flatten(2)[..., :t] * real
         return h.view(b, r, -1, t).permute(0, 3, 1, 2)
