@@ -149,12 +149,14 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         """Gated experts plus a correction, and increasing quantiles around them: (b, t, r, k) [z]."""
         n = len(EXPERTS)
         gate, shift, spread, shape = self.head(h).split([n, 1, 1, K - 1], dim=-1)
-        centre = (torch.softmax(gate, dim=-1) * batch.experts).sum(-1, keepdim=True)
-        unit = batch.sd[..., None] * torch.exp(spread.clamp(-5, 5))
+        padded = ~batch.replicate_mask[:, None, :, None]  # may hold NaN, which even a gradient of zero would carry on
+        experts, sd = batch.experts.masked_fill(padded, 0.0), batch.sd[..., None].masked_fill(padded, 1.0)
+        centre = (torch.softmax(gate, dim=-1) * experts).sum(-1, keepdim=True)
+        unit = sd * torch.exp(spread.clamp(-5, 5))
         steps = STEP * torch.exp((shape * 2).clamp(-4, 4))
         ladder = torch.nn.functional.pad(steps.cumsum(-1), (1, 0))
         ladder = ladder - ladder[..., K // 2, None]
-        return centre + batch.sd[..., None] * shift * 3 + unit * ladder
+        return centre + sd * shift * 3 + unit * ladder
 
     def denoise(self, x: Tensor, sigma: Tensor, *, encoded: Encoded, batch: Batch) -> Tensor:
         """The estimate of the clean scores from noisy ones at level sigma (b,): (b, t, r)."""
