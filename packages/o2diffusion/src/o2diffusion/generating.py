@@ -58,6 +58,14 @@ def blank_condition(
     )
 
 
+def blank_grid(hours: float, replicates: int, schedule: MediaChangeSchedule, *, cells: int) -> Grid:
+    """A grid of `cells` cells over `hours` [h] on which nothing is visible."""
+    condition = blank_condition(hours, replicates, schedule)
+    edges = np.linspace(0.0, hours, cells + 1)
+    centre = np.repeat(0.5 * (edges[1:] + edges[:-1])[:, None], replicates, axis=1)
+    return Grid(condition, edges, centre, np.full_like(centre, np.nan))
+
+
 def generate_curves(
     net: FlexibleReplicateDiffusionModel,
     who: tuple[int, float],
@@ -73,15 +81,11 @@ def generate_curves(
 
     who: drug index (-1 = the learned average) and concentration [uM, NaN = not given].
     """
-    condition = blank_condition(hours, n_replicates, schedule)
-    cells = net.config.cells
-    edges = np.linspace(0.0, hours, cells + 1)
-    centre = 0.5 * (edges[1:] + edges[:-1])
-    shape = (cells, n_replicates)
-    grid = Grid(condition, edges, np.broadcast_to(centre[:, None], shape).copy(), np.full(shape, np.nan))
-    one = item(grid, np.ones(shape, dtype=bool), fallback=scale, drug=who[0], concentration=who[1])
+    grid = blank_grid(hours, n_replicates, schedule, cells=net.config.cells)
+    hidden = np.ones(grid.value.shape, dtype=bool)
+    one = item(grid, hidden, fallback=scale, drug=who[0], concentration=who[1])
     filled = fill(net, [one], draws, generator=torch.Generator().manual_seed(seed))
-    return centre, filled[0].draws
+    return grid.centre, filled[0].draws
 
 
 def generate_table(
