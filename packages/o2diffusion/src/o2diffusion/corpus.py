@@ -14,6 +14,7 @@ from torch import Tensor
 
 from o2diffusion.drugs import UNKNOWN, match_drug
 from o2diffusion.pool import make_pool
+from o2diffusion.units import oxygen_unit
 from o2diffusion.windows import MediaResponseDataset, collate_windows
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Facts:
 
     def scale(self, unit: str | None) -> tuple[float, float] | None:
         """Level and scale of curves in `unit`, None where the model never met that unit."""
-        return self.scales.get(unit or ANY_UNIT)
+        return self.scales.get(_unit_key(unit))
 
     def who(self, condition: Condition, *, unknown: bool = False) -> tuple[int, float]:
         """Drug index and concentration of a condition as the network reads them.
@@ -89,13 +90,21 @@ class Facts:
             return UNKNOWN, dose
 
 
+def _unit_key(unit: str | None) -> str:
+    """A unit under its canonical name, so that "%air" and "% air" are one."""
+    return (oxygen_unit(unit) or unit) if unit else ANY_UNIT
+
+
 def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
-    """What a table's conditions have in common."""
+    """What a table's conditions have in common. Raises ValueError without any condition."""
+    if not conditions:
+        msg = "expected at least one series to learn from, got none"
+        raise ValueError(msg)
     doses = sorted({c.concentration_um for c in conditions if c.concentration_um is not None})
     named = [c.drug for c in conditions if c.drug and c.drug.strip().casefold() not in CONTROL]
     values: dict[str, list[np.ndarray]] = {}
     for c in conditions:
-        values.setdefault(c.unit or ANY_UNIT, []).append(c.oxygen[np.isfinite(c.oxygen)])
+        values.setdefault(_unit_key(c.unit), []).append(c.oxygen[np.isfinite(c.oxygen)])
     joined = {unit: np.concatenate(parts) for unit, parts in values.items()}
     scales = {u: (float(v.mean()), max(float(v.std()), 1e-9)) for u, v in joined.items() if v.size}
     positive = [d for d in doses if d > 0]
@@ -150,7 +159,7 @@ def training_windows(conditions: Sequence[Condition], known: Facts) -> Windows |
     if not windows:
         return None
     batch = {name: value for name, value in collate_windows(windows).items() if isinstance(value, Tensor)}
-    scale = torch.tensor([known.scales[w.unit or ANY_UNIT][1] for w in windows])
+    scale = torch.tensor([known.scales[_unit_key(w.unit)][1] for w in windows])
     count = batch["observed"].sum(-1)
     mean = (batch["oxygen"] * batch["observed"]).sum(-1) / count.clamp(min=1) / scale[:, None]
     who = [known.identify(w.drug, w.concentration_um) for w in windows]

@@ -104,11 +104,12 @@ def generate_table(
     if draws < 1:
         msg = f"draws: expected at least 1, got {draws!r}"
         raise ValueError(msg)
-    if unit is not None and unit not in known.scales:
+    unit = next(iter(known.scales)) if unit is None else unit
+    scale = known.scale(unit)
+    if scale is None:
         units = ", ".join(known.units) or "none was stated"
         msg = f"unit: expected one the model was trained on ({units}), got {unit!r}"
         raise ValueError(msg)
-    unit = next(iter(known.scales)) if unit is None else unit
     schedule = (
         media_changes
         if isinstance(media_changes, MediaChangeSchedule)
@@ -118,7 +119,7 @@ def generate_table(
         net,
         who,
         schedule,
-        scale=known.scales[unit],
+        scale=scale,
         n_replicates=replicates,
         hours=hours,
         draws=draws,
