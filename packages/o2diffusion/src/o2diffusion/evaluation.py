@@ -6,6 +6,7 @@ Four tasks (`tasks.py`) on grids of cells; an error is the mean over conditions 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,9 +48,9 @@ def cases(
     conditions: Iterable[Condition], task: str, *, seed: int, cells: int = 128, who: Who | None = None
 ) -> Iterator[Case]:
     """Hide cells of each condition as the task says; conditions for which it has no meaning are left out."""
-    for number, condition in enumerate(conditions):
+    for condition in conditions:
         grid = to_grid(condition, cells)
-        hidden = hide(task, grid.observed, np.random.default_rng((seed, TASKS.index(task), number)))
+        hidden = hide(task, grid.observed, _mask_rng(condition, task, seed))
         if hidden is None:
             continue
         events = condition.events
@@ -59,6 +60,12 @@ def cases(
         drug, concentration = who(condition) if who else (-1, float("nan"))
         one = item(grid, hidden, fallback=(0.0, 1.0), drug=drug, concentration=concentration)
         yield Case(one, near)
+
+
+def _mask_rng(condition: Condition, task: str, seed: int) -> np.random.Generator:
+    """Randomness of a condition's own: its mask is the same whatever else the table holds."""
+    name = "|".join((condition.experiment_id, condition.series_id, *condition.replicates))
+    return np.random.default_rng((seed, TASKS.index(task), zlib.crc32(name.encode())))
 
 
 def _gaussian(case: Case, *, shared: bool, template: bool) -> Prediction:
@@ -121,6 +128,10 @@ def evaluate(
     `source` is "all" for the mean over every condition. simple=False leaves the baselines out. Raises ValueError where
     no condition has a meaning for a task.
     """
+    strange = [task for task in tasks if task not in TASKS]
+    if strange:
+        msg = f"tasks: expected tasks among {', '.join(TASKS)}, got {strange[0]!r}"
+        raise ValueError(msg)
     rows = []
     for task in tasks:
         found = list(cases(conditions, task, seed=seed, cells=net.config.cells, who=who))
