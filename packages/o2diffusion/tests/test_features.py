@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from o2diffusion import gp
 from o2diffusion.features import CHANNELS, EXPERTS, GLOBALS, _distances, _event_channels, featurize
 from o2diffusion.grid import to_grid
 
@@ -44,7 +43,7 @@ def test_the_shapes_are_those_that_are_announced(shown):
 
 def test_replicates_in_another_order_give_features_in_that_order(shown):
     order = (2, 0, 1)
-    theta = gp.PRIOR_MEAN
+    theta = featurize(shown(), fallback=FALLBACK).theta
     a, b = (featurize(shown(order=o), fallback=FALLBACK, theta=theta) for o in ((0, 1, 2), order))
     assert_alike(a, b, order=list(order), atol=1e-5)
     a, b = (featurize(shown(order=o), fallback=FALLBACK) for o in ((0, 1, 2), order))

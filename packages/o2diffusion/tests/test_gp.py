@@ -115,3 +115,15 @@ def test_the_order_of_replicates_does_not_matter_even_when_samples_are_left_out(
     np.testing.assert_allclose(here, there, atol=1e-3)
     thinned = gp.fit(time, replicate, y, max_points=64)
     assert np.isfinite(thinned).all()
+
+
+def test_the_event_clock_is_time_without_events_and_fast_right_after_one():
+    time = np.linspace(0, 100, 2001)
+    np.testing.assert_array_equal(gp.event_clock(time, np.empty(0), 100.0), time)
+    speed = np.diff(gp.event_clock(time, np.array([30.0, 60.0]), 100.0)) / np.diff(time)
+    np.testing.assert_allclose(speed[time[1:] < 30], 1.0, rtol=1e-6)
+    assert speed[601] == pytest.approx(1 + gp.CLOCK_RATE, rel=0.1)
+    assert speed[1190] == pytest.approx(1.0, abs=0.1)
+    assert (speed > 0.999).all()
+    slow = gp.event_clock(7 * time, 7 * np.array([30.0, 60.0]), 700.0)
+    np.testing.assert_allclose(slow, 7 * gp.event_clock(time, np.array([30.0, 60.0]), 100.0))
