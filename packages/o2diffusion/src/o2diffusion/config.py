@@ -10,7 +10,6 @@ from typing import Literal, get_args
 
 from cytosol.options import TrainerOptions
 
-
 PRESETS = {  # encoder widths, denoiser widths: one that trains on two cores in minutes, and the plan's network
     "small": ((32, 48, 64, 96), (64, 96)),
     "paper": ((256, 512, 1024, 2048), (256, 512, 1024)),

@@ -1,8 +1,8 @@
 """The assembled network: what hides behind a curve, as quantiles of each cell and as joint draws of all.
 
-Two passes. The encoder looks at a masked condition once: it gates simple fills (`features.EXPERTS`), corrects them and
-says each hidden cell's quantiles. The denoiser, preconditioned as in Karras et al. 2022, then draws the normal scores of
-all hidden cells together, conditioned on what the encoder saw.
+Two passes. The encoder looks at a masked condition once: it gates simple fills (`features.EXPERTS`), corrects them
+and says each hidden cell's quantiles. The denoiser, preconditioned as in Karras et al. 2022, then draws the normal
+scores of all hidden cells together, conditioned on what the encoder saw.
 
 Letters: b batch, t time cells, r replicates, c channels, g global numbers, k quantiles or experts, d width, e events.
 """
@@ -10,14 +10,13 @@ Letters: b batch, t time cells, r replicates, c channels, g global numbers, k qu
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from cytosol.edm import EDMScaling, Preconditioned
-from cytosol.features import sinusoidal
 from torch import Tensor, nn
 
-from o2diffusion.config import ModelConfig
+from cytosol.edm import EDMScaling, Preconditioned
+from cytosol.features import sinusoidal
 from o2diffusion.drugs import DrugEncoder
 from o2diffusion.features import CHANNELS, EXPERTS, GLOBALS
 from o2diffusion.marginals import SCORES, STEP, K
@@ -25,6 +24,8 @@ from o2diffusion.media import DrugAwareMediaChangeModule
 from o2diffusion.replicates import ReplicateGenerator
 from o2diffusion.unet import AdaptiveReplicateUNet
 
+if TYPE_CHECKING:
+    from o2diffusion.config import ModelConfig
 
 MAX_REPLICATES = 4
 
@@ -149,7 +150,9 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         """Gated experts plus a correction, and increasing quantiles around them: (b, t, r, k) [z]."""
         n = len(EXPERTS)
         gate, shift, spread, shape = self.head(h).split([n, 1, 1, K - 1], dim=-1)
-        padded = ~batch.replicate_mask[:, None, :, None]  # may hold NaN, which even a gradient of zero would carry on
+        padded = ~batch.replicate_mask[
+            :, None, :, None
+        ]  # may hold NaN, which a gradient of zero would carry on
         experts, sd = batch.experts.masked_fill(padded, 0.0), batch.sd[..., None].masked_fill(padded, 1.0)
         centre = (torch.softmax(gate, dim=-1) * experts).sum(-1, keepdim=True)
         unit = sd * torch.exp(spread.clamp(-5, 5))

@@ -5,19 +5,23 @@ Letters: b batch, t time cells, r replicates, n draws, k quantiles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from cytosol.samplers import dpm_solver_pp_2m
-from cytosol.schedules import karras_sigmas
 from torch import Tensor
 
+from cytosol.samplers import dpm_solver_pp_2m
+from cytosol.schedules import karras_sigmas
 from o2diffusion.marginals import exact_scores, from_scores
-from o2diffusion.model import Encoded, FlexibleReplicateDiffusionModel
 from o2diffusion.pool import Item, collate
 from o2diffusion.replicates import generate_replicate_aware_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from o2diffusion.model import Encoded, FlexibleReplicateDiffusionModel
 
 SIGMA_MIN, SIGMA_MAX = 0.03, 10.0
 STEPS = 10
@@ -35,8 +39,14 @@ class Fill:
 
 @torch.no_grad()
 def draw_scores(
-    net: FlexibleReplicateDiffusionModel, encoded: Encoded, active: Tensor, replicate_mask: Tensor, n: int, *,
-    generator: torch.Generator, steps: int = STEPS,
+    net: FlexibleReplicateDiffusionModel,
+    encoded: Encoded,
+    active: Tensor,
+    replicate_mask: Tensor,
+    n: int,
+    *,
+    generator: torch.Generator,
+    steps: int = STEPS,
 ) -> Tensor:
     """Normal scores of the active cells, drawn together: active (b, t, r), replicate_mask (b, r) -> (n, b, t, r).
 
@@ -52,18 +62,27 @@ def draw_scores(
         cells = active.repeat_interleave(m, dim=0)
         noise = generate_replicate_aware_noise((b * m, t, r), mask.cpu(), many.correlation.cpu(), generator)
 
-        def denoise(x: Tensor, sigma: Tensor, many: Encoded = many, cells: Tensor = cells, mask: Tensor = mask) -> Tensor:
+        def denoise(
+            x: Tensor, sigma: Tensor, many: Encoded = many, cells: Tensor = cells, mask: Tensor = mask
+        ) -> Tensor:
             return net.denoiser(x * cells, sigma, encoded=many, active=cells, replicate_mask=mask)
 
-        x = dpm_solver_pp_2m(denoise, noise.to(active.device) * cells * float(levels[0]), levels, generator=generator)
+        x = dpm_solver_pp_2m(
+            denoise, noise.to(active.device) * cells * float(levels[0]), levels, generator=generator
+        )
         parts.append(x.view(b, m, t, r).transpose(0, 1))
     return torch.cat(parts) * active
 
 
 @torch.no_grad()
 def fill(
-    net: FlexibleReplicateDiffusionModel, items: Sequence[Item], n: int, *, generator: torch.Generator,
-    batch_size: int = 32, steps: int = STEPS,
+    net: FlexibleReplicateDiffusionModel,
+    items: Sequence[Item],
+    n: int,
+    *,
+    generator: torch.Generator,
+    batch_size: int = 32,
+    steps: int = STEPS,
 ) -> list[Fill]:
     """Quantiles and n joint draws of each item's active cells, in the input's unit.
 
@@ -79,7 +98,13 @@ def fill(
         values = encoded.quantiles.new_zeros(0, *batch.active.shape)
         if n:
             scores = draw_scores(
-                net, encoded, batch.active, batch.replicate_mask, max(n, FEWEST), generator=generator, steps=steps
+                net,
+                encoded,
+                batch.active,
+                batch.replicate_mask,
+                max(n, FEWEST),
+                generator=generator,
+                steps=steps,
             )
             values = from_scores(exact_scores(scores)[:n], encoded.quantiles)
         for j, one in enumerate(part):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from o2diffusion.parts import ReplicateMaskAttention, TimeBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AdaptiveReplicateUNet(nn.Module):
@@ -39,6 +42,7 @@ class AdaptiveReplicateUNet(nn.Module):
         )
 
     def forward(self, x: Tensor, replicate_mask: Tensor, cond: Tensor) -> Tensor:
+        """The features of every time cell of every real replicate."""
         b, t, r, d_in = x.shape
         real = replicate_mask.reshape(b * r, 1, 1)
         h = x.permute(0, 2, 3, 1).reshape(b * r, d_in, t).masked_fill(~real, 0.0)
