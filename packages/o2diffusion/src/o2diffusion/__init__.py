@@ -53,7 +53,7 @@ _HOME = {
     "train": "oxygen_model",
     "validate_drug_specific_media_responses": "validation",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

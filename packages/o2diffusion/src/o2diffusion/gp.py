@@ -9,7 +9,7 @@ z-scores, so one prior fits minutes and weeks, mg/L and percent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs, solve_triangular

@@ -7,10 +7,12 @@ times. Letters: t time cells, r replicates.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from o2diffusion.conditions import Condition
+if TYPE_CHECKING:
+    from o2diffusion.conditions import Condition  # noqa: TC004 - a dataclass does not read its annotations
 
 MIN_SCALE = 1e-6  # of the level: below it a curve counts as constant
 
