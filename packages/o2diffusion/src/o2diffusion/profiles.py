@@ -15,7 +15,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from o2diffusion.media import PROFILE, response_metrics
-from o2diffusion.responses import fit_profile
+from o2diffusion.responses import HIGH, LOW, fit_profile
 from o2diffusion.windows import AFTER_H, BEFORE_H, REFERENCE_H, MediaResponseDataset
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HEIGHT, DECAY = "spike_height", "half_decay_h"
 COVERAGE = 0.9
 TAUS = ("recovery_tau", "adaptation_tau")
+PLACE = {name: i for i, name in enumerate(PROFILE)}
 
 
 def profile(
@@ -45,7 +46,8 @@ def profile(
 
     Columns: drug, concentration_um, n_windows, n_wells; spike_height (peak of the next 15 h minus mean of the
     10 h before), half_decay_h (NaN where the spike does not halve in the window), spike_magnitude,
-    secondary_magnitude [unit of oxygen], recovery_tau, adaptation_tau [h], each with `_q05` and `_q95`; unit, note.
+    secondary_magnitude [unit of oxygen], recovery_tau, adaptation_tau [h], each with `_q05` and `_q95`;
+    recovery_shape (see `responses`), unit, note.
     Times: `before_h` [h] before a change to `after_h` [h] after it. Intervals are NaN with a single curve.
     Raises ValueError where no condition has an event of `kinds` with samples around it.
     """
@@ -65,7 +67,9 @@ def profile(
     for (drug, concentration, unit), own in groups.items():
         fit = fit_profile(own, after_h=after_h, draws=draws, coverage=COVERAGE, seed=seed)
         rows.append(
-            _identity(drug, concentration) | _numbers(fit) | {"unit": unit, "note": _note(fit, after_h)}
+            _identity(drug, concentration)
+            | _numbers(fit, after_h)
+            | {"unit": unit, "note": _note(fit, after_h)}
         )
     return pd.DataFrame(rows).sort_values(["drug", "concentration_um"], kind="stable", ignore_index=True)
 
@@ -74,7 +78,7 @@ def _identity(drug: str | None, concentration: float | None) -> dict[str, object
     return {"drug": drug, "concentration_um": np.nan if concentration is None else concentration}
 
 
-def _numbers(fit: ResponseFit) -> dict[str, object]:
+def _numbers(fit: ResponseFit, after_h: float) -> dict[str, object]:
     """A fit's numbers with their intervals; those of time constants are symmetric in the logarithm."""
     row: dict[str, object] = {"n_windows": fit.n_windows, "n_wells": fit.n_wells}
     for name, value, interval in (
@@ -86,12 +90,15 @@ def _numbers(fit: ResponseFit) -> dict[str, object]:
     width = float(student.ppf(tail, fit.n_wells - 1)) if fit.n_wells > 1 else float(norm.ppf(tail))
     for name in PROFILE:
         value, error = fit.profile[name], width * fit.standard_error[name]
-        if name in TAUS:
-            low, high = value * np.exp(-error / value), value * np.exp(error / value)
+        if name in TAUS:  # nothing is known beyond where a time constant was sought
+            shortest, longest = after_h * np.exp((LOW[PLACE[name]], HIGH[PLACE[name]]))
+            low, high = np.clip(
+                value * np.exp(np.clip([-error / value, error / value], -50, 50)), shortest, longest
+            )
         else:
             low, high = value - error, value + error
         row |= {name: value, f"{name}_q05": float(low), f"{name}_q95": float(high)}
-    return row
+    return row | {"recovery_shape": fit.profile["recovery_shape"]}
 
 
 def _note(fit: ResponseFit, after_h: float) -> str:

@@ -39,6 +39,9 @@ NOISE = 0.5  # of the curves' size: residuals beyond it count linearly (soft L1)
 HOLD = 0.1  # of the curves' size: noise against which the prior weighs as one sample
 FLAT = 1e-9  # of the level: a smaller response is rounding
 GRID = np.linspace(0.0, 1.0, 441)  # times [windows] where the fitted curve is read
+SOON = (
+    0.01  # of the window: where reading begins at the latest; nobody samples the instant of the change itself
+)
 EARLY = 11.0  # the splines' knots are even in log(1 + EARLY t): dense after the change
 KNOTS = np.pad(np.linspace(0.0, np.log1p(EARLY), 8), 3, mode="edge")
 ROUGH, LARGE = 0.3, 0.1  # penalties of the residual curve's second differences and size
@@ -122,7 +125,8 @@ def fit_profile(
     weights = np.concatenate([np.ones((1, c)), c * np.random.default_rng(seed).dirichlet(np.ones(c), draws)])
     q, extra = _bootstrap(curves, best, weights)
     profile = _physical(q, curves.size, after_h)
-    height, decay = _metrics(profile, extra + (weights @ curves.lift / c)[:, None], after_h)
+    first = min(float(curves.time.min()), SOON)
+    height, decay = _metrics(profile, extra + (weights @ curves.lift / c)[:, None], after_h, first)
     decay = np.where(height > FLAT * curves.size, decay, np.nan)
     several = c > 1
     # weights of c wells give a mean the variance s^2 (c - 1) / (c (c + 1)), where that of a mean is s^2 / c
@@ -266,10 +270,14 @@ def _physical(q: np.ndarray, size: float, after_h: float) -> dict[str, np.ndarra
 
 
 def _metrics(
-    profile: Mapping[str, np.ndarray], extra: np.ndarray, after_h: float
+    profile: Mapping[str, np.ndarray], extra: np.ndarray, after_h: float, first: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Height and half-decay [h] of each fitted response plus its `extra` (k, g): (k,) and (k,)."""
-    time = torch.as_tensor(GRID * after_h)
+    """Height and half-decay [h] of each fitted response plus its `extra` (k, g), read from `first` (in windows)
+    on: (k,) and (k,).
+    """
+    grid = np.concatenate([[first], GRID[first < GRID]])
+    extra = np.stack([np.interp(grid, GRID, row) for row in extra])
+    time = torch.as_tensor(grid * after_h)
     values = {name: torch.as_tensor(value) for name, value in profile.items()}
     curve = media_effect(time.expand(len(extra), -1), values) + torch.as_tensor(extra)
     height, decay = curve_metrics(time, curve, horizon_h=HORIZON * after_h)
