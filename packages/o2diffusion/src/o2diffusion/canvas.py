@@ -1,0 +1,114 @@
+"""Figures without global state: one style, panels in a grid, colours that colour-blind readers can tell apart.
+
+matplotlib is imported when a figure is made, and pyplot never: nothing outlives the figure.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito (2008), dark ones first
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+GREY = "#6B6B6B"
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "figure.titlesize": 14,
+    "figure.titleweight": "bold",
+    "legend.fontsize": 10.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "lines.linewidth": 1.4,
+    "axes.unicode_minus": False,
+}
+UNITS = {"%air": "% air saturation", "%O2": "% O2", "umol/L": "µmol/L"}
+SUFFIXES = (".png", ".svg", ".pdf")
+MOST = 12  # panels of a figure
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house style while figures are made; the caller's settings come back."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+def panels(
+    count: int, *, title: str, columns: int = 3, size: tuple[float, float] = (4.3, 2.9), sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of `size` inches each, in rows of `columns`; its layout avoids overlap."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    width = max(columns * size[0], 6.4)
+    figure = Figure(figsize=(width, rows * size[1] + 1.1), layout="constrained", dpi=130)
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
+    for extra in axes[count:]:
+        extra.remove()
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure, axes[:count]
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 6) -> None:
+    """The labelled things of one panel as a legend of the whole figure, under it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, len(handles)))
+
+
+def oxygen_label(unit: str | None, what: str = "Oxygen") -> str:
+    """`Oxygen [% air saturation]`; a rate's unit keeps its `/h`."""
+    if unit is None:
+        return what
+    stem, per = (unit[:-2], "/h") if unit.endswith("/h") else (unit, "")
+    return f"{what} [{UNITS.get(stem, stem)}{per}]"
+
+
+def dose_axis(axes: Axes, doses: Sequence[float]) -> np.ndarray:
+    """A logarithmic axis of concentrations with 0 at its left end: positions (k,) of the doses [uM]."""
+    tested = np.array(sorted({d for d in doses if d > 0}))
+    if not tested.size:
+        axes.set_xticks([0.0], ["0"])
+        return np.zeros(len(doses))
+    step = float(np.median(np.diff(np.log10(tested)))) if tested.size > 1 else 0.5
+    zero = float(np.log10(tested[0])) - 1.6 * step
+    shown = tested[:: max(1, -(-tested.size // 4))] if tested.size > 4 else tested
+    shown = np.unique(
+        np.append(shown[:-1] if len(shown) > 1 and shown[-1] * 2.5 > tested[-1] else shown, tested[-1])
+    )
+    there = [zero] if 0 in doses else []
+    axes.set_xticks(
+        [*there, *np.log10(shown)],
+        [*(["0"] if there else []), *(f"{d:.2g}" if d < 1 else f"{d:.3g}" for d in shown)],
+    )
+    axes.set_xlabel("Concentration [µM]")
+    with np.errstate(divide="ignore"):
+        return np.where(np.asarray(doses) > 0, np.log10(np.asarray(doses, dtype=float)), zero)
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Write a figure as PNG, SVG or PDF by suffix; raises ValueError for another."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        msg = f"{path}: expected a picture ending in {', '.join(SUFFIXES)}, got {path.name!r}"
+        raise ValueError(msg)
+    figure.savefig(path)
+    return path
