@@ -1,0 +1,158 @@
+"""What verbs share: options, recipes, the model in use, what may be written, what is said.
+
+Nothing heavy is imported before a verb runs: `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from cytosol import cli
+from cytosol.config import load as load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from o2diffusion.conditions import Condition
+    from o2diffusion.config import Config
+    from o2diffusion.oxygen_model import OxygenModel
+
+    AnyConfig = TypeVar("AnyConfig", bound=Config)
+    Thing = TypeVar("Thing")
+
+TABLE = "(.csv, .csv.gz, .parquet)"
+Data = Annotated[Path, typer.Option("--data", metavar="T", help=f"Long table {TABLE}.")]
+MaybeData = Annotated[Path | None, typer.Option("--data", metavar="T", help=f"Long table {TABLE}.")]
+Events = Annotated[Path | None, typer.Option("--events", metavar="E", help=f"Events table {TABLE}.")]
+Out = Annotated[Path, typer.Option("--out", metavar="F", help=f"Table to write {TABLE}.")]
+Every = Annotated[
+    float | None, typer.Option("--every", metavar="H", help="Also predict at multiples of H hours.")
+]
+Draws = Annotated[
+    int | None,
+    typer.Option("--draws", min=1, help="Joint draws; without it, the recipe's sampling.draws (100)."),
+]
+UnknownDrug = Annotated[
+    bool,
+    typer.Option("--unknown-drug", help="Give a drug the model has not met the average of those it has."),
+]
+Words = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DIR|KEY=VALUE",
+        default_factory=list,
+        show_default=False,
+        help="A trained model (without it, the one of the package) and config keys to change.",
+    ),
+]
+
+
+def say(text: str) -> None:
+    """One line to stderr: notes and progress, never results."""
+    typer.echo(text, err=True)
+
+
+def say_all(notes: Iterable[str]) -> None:
+    """The notes of a reader, one a line."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def speaking(things: Iterable[Thing], notes: Callable[[], list[str]]) -> Iterator[Thing]:
+    """The same things, with every note said as soon as it is there."""
+    said = 0
+    for thing in things:
+        new = notes()[said:]
+        said += len(new)
+        say_all(new)
+        yield thing
+    say_all(notes()[said:])
+
+
+def model_and_keys(words: list[str]) -> tuple[Path | None, list[str]]:
+    """The model directory among the words, if there is one, and the `key=value` words."""
+    directories = [word for word in words if "=" not in word or Path(word).is_dir()]
+    if len(directories) > 1:
+        msg = f"expected one model directory, got {', '.join(directories)}"
+        raise ValueError(msg)
+    keys = [word for word in words if word not in directories]
+    return (Path(directories[0]) if directories else None), keys
+
+
+def recipe(
+    kind: type[AnyConfig], file: Path | None, keys: list[str], *, seed: int | None, device: str = "auto"
+) -> AnyConfig:
+    """The configuration of a verb: defaults, the recipe's file, the `key=value` words, --seed and --device."""
+    config = load_config(kind, file=file, overrides=keys)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    if device != "auto":
+        config = replace(config, trainer=replace(config.trainer, device=device))
+    return config
+
+
+def writable(*files: Path | None, force: bool, resume: bool = False) -> bool:
+    """Whether there is work to do: False where --resume finds every file, each of which is whole or absent.
+
+    Raises ValueError, before any work, for a file that exists, that no table can be written to by its suffix, or whose
+    folder is not there.
+    """
+    from o2diffusion.tables import suffix_of
+
+    asked = [file for file in files if file is not None]
+    for file in asked:
+        cli.refuse_existing(file, force=force, resume=resume)
+        if file.is_dir():
+            msg = f"{file}: expected a file to write, this is a directory"
+            raise ValueError(msg)
+        suffix_of(file)
+        folder_of(file)
+    if resume and all(file.exists() for file in asked):
+        say(f"{asked[0]} is there and complete: nothing to do (--force makes it anew)")
+        return False
+    return True
+
+
+def picture(file: Path, *, force: bool) -> None:
+    """Refuse, before any work, a picture that exists or that no picture can be written to by its suffix."""
+    from o2diffusion.canvas import SUFFIXES
+
+    cli.refuse_existing(file, force=force)
+    if file.suffix.lower() not in SUFFIXES:
+        msg = f"{file}: expected a picture ending in {', '.join(SUFFIXES)}, got {file.name!r}"
+        raise ValueError(msg)
+    folder_of(file)
+
+
+def folder_of(file: Path) -> None:
+    """Refuse a file whose folder does not exist."""
+    if not file.parent.is_dir():
+        msg = f"{file}: expected a folder to write into, {file.parent} does not exist"
+        raise ValueError(msg)
+
+
+def the_model(path: Path | None, device: str) -> OxygenModel:
+    """The model of a directory, or the one that comes with the package, on its device."""
+    from o2diffusion import oxygen_model
+
+    if path is not None and not path.is_dir():
+        msg = f"{path}: expected the directory of a trained model (`o2diffusion train --out DIR` makes one)"
+        raise ValueError(msg)
+    if path is None and not oxygen_model.DEFAULT.is_dir():
+        msg = "the package's own model is not installed: name the directory of a trained one"
+        raise ValueError(msg)
+    return oxygen_model.load(path).to(device)
+
+
+def conditions_of(data: Path, events: Path | None, seed: int) -> list[Condition]:
+    """The conditions of a table; what the reader noted is said."""
+    from o2diffusion.conditions import read_conditions
+
+    notes: list[str] = []
+    conditions = read_conditions(data, events, notes=notes, seed=seed)
+    say_all(notes)
+    return conditions

@@ -1,0 +1,504 @@
+"""Every verb from end to end on one small simulated plate and one tiny model: files, exit codes, what is said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytosol.cli import run
+from o2diffusion.cli import app
+
+PLATE = [
+    "simulation.experiments=1",
+    "simulation.drugs=2",
+    "simulation.concentrations=3",
+    "simulation.hours=72",
+    "simulation.step_h=1.5",
+    "simulation.change_times_h=[10,40]",
+    "simulation.max_concentration_um=9",
+    "simulation.faults=0.2",
+]
+TINY = [
+    "model.widths=[8,8]",
+    "model.denoiser_widths=[8]",
+    "model.cond_width=8",
+    "model.seen_width=4",
+    "model.cells=32",
+    "train.masks=1",
+    "train.windows=4",
+    "trainer.max_steps=2",
+    "trainer.batch_size=4",
+]
+VERBS = (
+    "simulate prepare describe train impute generate profile dose-response evaluate plot demo".split()  # noqa: SIM905
+)
+VALUES = ["mean", "q05", "q25", "q50", "q75", "q95"]
+
+
+class Shell:
+    """The command line in this process, with what it printed last."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: object) -> int:
+        code = run(app, [str(word) for word in words])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+
+@pytest.fixture
+def sh(capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(capsys)
+
+
+@pytest.fixture(scope="session")
+def plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "plate"
+    assert run(app, ["simulate", "--out", str(folder), "--seed", "5", *PLATE]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table(plate: Path) -> list[str]:
+    return ["--data", str(plate / "data.csv"), "--events", str(plate / "events.csv")]
+
+
+@pytest.fixture(scope="session")
+def model(plate: Path, table: list[str]) -> Path:
+    folder = plate.parent / "model"
+    assert run(app, ["train", *table, "--out", str(folder), "--seed", "1", "--device", "cpu", *TINY]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def without_drugs(plate: Path, table: list[str]) -> Path:
+    folder = plate.parent / "without_drugs"
+    assert run(app, ["train", *table, "--out", str(folder), *TINY, "train.use_drugs=false"]) == 0
+    return folder
+
+
+def one_line(sh: Shell, *said: str) -> None:
+    """The last answer is one line on stderr that says all this, and nothing on stdout."""
+    lines = sh.err.strip().splitlines()
+    assert sh.out == ""
+    assert lines[-1].startswith("o2diffusion")
+    assert "Traceback" not in sh.err
+    for words in said:
+        assert words in lines[-1]
+
+
+# --- the whole
+
+
+def test_every_verb_has_help_and_help_is_light() -> None:
+    code = (
+        "import sys; from cytosol.cli import run; from o2diffusion.cli import app\n"
+        f"codes = [run(app, [verb, '--help']) for verb in {VERBS}]\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'lightning', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(str(heavy or codes) if heavy or any(codes) else 0)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    for verb in VERBS:
+        assert f"o2diffusion {verb} " in process.stdout
+
+
+def test_as_a_process_results_and_notes_part_ways(plate: Path, table: list[str]) -> None:
+    program = Path(sys.executable).with_name("o2diffusion")
+    done = subprocess.run([program, "describe", *table], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "conditions" in done.stdout
+    assert done.stderr == ""
+    wrong = subprocess.run(
+        [program, "describe", "--data", plate / "nothing.csv"], capture_output=True, text=True, check=False
+    )
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "verb", ["train", "impute", "generate", "profile", "dose-response", "evaluate", "simulate"]
+)
+def test_long_verbs_take_the_words_of_the_house(sh: Shell, verb: str) -> None:
+    assert sh(verb, "--help") == 0
+    shared = ["--config", "--seed", "--resume", "--force"]
+    assert [
+        word for word in (*shared, *(() if verb == "simulate" else ["--device"])) if word not in sh.out
+    ] == []
+
+
+# --- tables
+
+
+def test_simulate_writes_the_tables_the_truth_and_the_recipe(sh: Shell, plate: Path, tmp_path: Path) -> None:
+    data = pd.read_csv(plate / "data.csv")
+    assert {"series_id", "replicate", "time_h", "oxygen", "drug", "concentration_um", "unit"} <= set(
+        data.columns
+    )
+    assert data["oxygen"].isna().any()
+    assert {"spike", "half_decay_h"} <= set(pd.read_csv(plate / "responses.csv").columns)
+    assert set(pd.read_csv(plate / "truth.csv")["series_id"]) == set(data["series_id"])
+    again = tmp_path / "again"
+    assert sh("simulate", "--out", again, "--config", plate / "config.yaml", "--format", "parquet") == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(again / "data.parquet"), data, check_dtype=False)
+
+
+def test_simulate_keeps_what_is_there(sh: Shell, plate: Path) -> None:
+    before = (plate / "data.csv").stat().st_mtime_ns
+    assert sh("simulate", "--out", plate, *PLATE) == 2
+    one_line(sh, "exists already", "--force")
+    assert sh("simulate", "--out", plate, "--resume", *PLATE) == 0
+    assert "nothing to do" in sh.err
+    assert (plate / "data.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("drugs=3", "simulation.drugs"),
+        ("simulation.drug=3", "simulation.drugs"),
+        ("simulation.drugs=none", "a whole number"),
+        ("simulation.drugs=0", ">= 1"),
+    ],
+)
+def test_a_bad_key_or_value_is_named_with_a_hint(sh: Shell, tmp_path: Path, word: str, said: str) -> None:
+    assert sh("simulate", "--out", tmp_path / "new", word) == 2
+    one_line(sh, "command line", said)
+    assert not (tmp_path / "new").exists()
+
+
+def test_prepare_turns_an_export_into_a_table_that_describe_reads(sh: Shell, tmp_path: Path) -> None:
+    rows = [f"{minute},{90 - minute / 10},{91 - minute / 10},{80},{79}" for minute in range(0, 100, 10)]
+    (tmp_path / "export.csv").write_text("\n".join(["Time (min),A1,A2,B1,B2", *rows]))
+    (tmp_path / "map.csv").write_text(
+        "well,drug,concentration,replicate\nA1,paracetamol,100,1\nA2,paracetamol,100,2\nB1,control,0,1\nB2,control,0,2\n"
+    )
+    words = ["prepare", "--data", tmp_path / "export.csv", "--plate-map", tmp_path / "map.csv"]
+    out = tmp_path / "long.csv"
+    assert sh(*words, "--out", out, "--time-unit", "min", "--conc-unit", "nM", "--oxygen-unit", "%air") == 0
+    assert "2 series, 4 wells, 40 rows" in sh.out
+    table = pd.read_csv(out)
+    assert table["time_h"].max() == pytest.approx(1.5)
+    assert set(table["concentration_um"]) == {0.0, 0.1}
+    assert sh("describe", "--data", out, "--json", tmp_path / "facts.json") == 0
+    assert json.loads((tmp_path / "facts.json").read_text())["conditions"] == 2
+    assert "paracetamol" in sh.out
+    assert sh(*words, "--out", out) == 2
+    one_line(sh, "exists already")
+    assert sh(*words, "--out", tmp_path / "long.xlsx") == 2
+    one_line(sh, ".parquet")
+
+
+# --- training
+
+
+def test_train_writes_a_model_its_history_and_its_settings(sh: Shell, model: Path) -> None:
+    assert {"manifest.json", "config.yaml", "history.csv", "checkpoints"} <= {
+        path.name for path in model.iterdir()
+    }
+    settings = (model / "config.yaml").read_text()
+    assert "seed: 1\n" in settings
+    assert "device: cpu" in settings
+    assert pd.read_csv(model / "history.csv")["step"].iloc[-1] == 2
+
+
+def test_train_refuses_and_resumes(sh: Shell, model: Path, table: list[str], tmp_path: Path) -> None:
+    weights = (model / "model.safetensors").read_bytes() if (model / "model.safetensors").exists() else b""
+    assert sh("train", *table, "--out", model, *TINY) == 2
+    one_line(sh, "exists already")
+    assert sh("train", *table, "--out", model, "--seed", 1, "--device", "cpu", "--resume", *TINY) == 0
+    assert "is complete at step 2" in sh.err or sh.err == "" or "note" in sh.err
+    assert any(path.read_bytes() == weights for path in model.glob("model*.safetensors"))
+    assert sh("train", *table, "--out", tmp_path / "new", "trainer.max_step=3") == 2
+    one_line(sh, "did you mean 'trainer.max_steps'?")
+
+
+def test_training_adapts_a_model_of_the_same_shape(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "adapted"
+    words = ["train", *table, "--out", out, "--from", model, "trainer.max_steps=1", "trainer.batch_size=4"]
+    assert sh(*words) == 0
+    assert "cells: 32" in (out / "config.yaml").read_text()
+    assert sh(*words, "--force", "model.cells=64") == 2
+    one_line(sh, "model.*")
+    assert sh("train", *table, "--out", tmp_path / "x", "--from", tmp_path / "nothing") == 2
+    one_line(sh, "directory of a trained model")
+
+
+# --- filling
+
+
+def missing(data: pd.DataFrame) -> pd.DataFrame:
+    return data[data["oxygen"].isna()]
+
+
+def test_impute_fills_every_missing_time_once(
+    sh: Shell, plate: Path, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    out, each = tmp_path / "filled.csv", tmp_path / "draws.parquet"
+    assert sh("impute", model, *table, "--out", out, "--draws", 8, "--draws-out", each) == 0
+    data = pd.read_csv(plate / "data.csv")
+    filled = pd.read_csv(out)
+    keys = ["experiment_id", "series_id", "replicate", "time_h"]
+    expected = missing(data).sort_values(keys)[keys].reset_index(drop=True)
+    found = filled.sort_values(keys)[keys].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    assert list(filled.columns) == [*keys[:3], "drug", "concentration_um", "time_h", *VALUES, "unit"]
+    assert (np.diff(filled[VALUES[1:]].to_numpy(), axis=1) >= 0).all()
+    draws = pd.read_parquet(each)
+    assert len(draws) == 8 * len(filled)
+    draws["replicate"] = draws["replicate"].astype(int)
+    mean = draws.groupby(keys, sort=False)["oxygen"].mean().reset_index()
+    both = filled.merge(mean, on=keys, validate="one_to_one")
+    np.testing.assert_allclose(both["oxygen"], both["mean"], rtol=1e-9)
+    assert sh("impute", model, *table, "--out", out) == 2
+    one_line(sh, "exists already")
+    assert sh("impute", model, *table, "--out", out, "--resume") == 0
+    assert "nothing to do" in sh.err
+
+
+def test_impute_is_the_same_by_seed_and_by_file_format(
+    sh: Shell, plate: Path, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    frames = []
+    for name, seed in (("a.csv", 3), ("b.parquet", 3), ("c.csv.gz", 4)):
+        assert sh("impute", model, *table, "--out", tmp_path / name, "--draws", 4, "--seed", seed) == 0
+        read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
+        frames.append(read(tmp_path / name)[VALUES])
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    assert not np.allclose(frames[0], frames[2])
+
+
+def test_impute_writes_equal_columns_where_series_differ(sh: Shell, model: Path, tmp_path: Path) -> None:
+    rows = [("s1", "1", "", 1.0), ("s1", "1", "", None), ("s1", "1", "", 2.0)]
+    rows += [("s2", "1", "drug000", 1.0), ("s2", "1", "drug000", 3.0), ("s2", "1", "drug000", None)]
+    data = pd.DataFrame(rows, columns=["series_id", "replicate", "drug", "oxygen"])
+    data["time_h"] = [0.0, 1.0, 2.0] * 2
+    data.to_csv(tmp_path / "data.csv", index=False)
+    for name in ("out.csv", "out.parquet"):
+        assert (
+            sh("impute", model, "--data", tmp_path / "data.csv", "--out", tmp_path / name, "--draws", 4) == 0
+        )
+    filled = pd.read_csv(tmp_path / "out.csv")
+    assert list(filled.columns) == ["series_id", "replicate", "drug", "time_h", *VALUES]
+    assert filled["time_h"].tolist() == [1.0, 2.0]
+    assert pd.read_parquet(tmp_path / "out.parquet")["drug"].tolist()[1] == "drug000"
+
+
+def test_impute_adds_times_where_nothing_is_missing(sh: Shell, model: Path, tmp_path: Path) -> None:
+    data = pd.DataFrame(
+        {"series_id": "s", "replicate": 1, "time_h": [0.0, 1.0, 2.0, 3.0], "oxygen": [4.0, 3, 3, 2]}
+    )
+    data.to_csv(tmp_path / "data.csv", index=False)
+    words = ["impute", model, "--data", tmp_path / "data.csv", "--draws", 4, "--out", tmp_path / "out.csv"]
+    assert sh(*words) == 0
+    assert "--every" in sh.err
+    assert pd.read_csv(tmp_path / "out.csv").columns[-1] == "q95"
+    assert sh(*words, "--every", 0.5, "--force") == 0
+    assert pd.read_csv(tmp_path / "out.csv")["time_h"].tolist() == [0.5, 1.5, 2.5]
+    assert sh(*words, "--every", -1, "--force") == 2
+    one_line(sh, "every: expected a step [h] above 0")
+
+
+def test_an_unknown_drug_is_an_error_or_the_average(
+    sh: Shell, plate: Path, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    data = pd.read_csv(plate / "data.csv")
+    data["drug"] = data["drug"].replace("drug001", "drug01")
+    data.to_csv(tmp_path / "data.csv", index=False)
+    words = ["--data", tmp_path / "data.csv", "--draws", 4]
+    assert sh("impute", model, *words, "--out", tmp_path / "out.csv") == 2
+    one_line(sh, "unknown drug 'drug01'", "did you mean 'drug001'?", "--unknown-drug")
+    assert not (tmp_path / "out.csv").exists()
+    assert sh("impute", model, *words, "--out", tmp_path / "out.csv", "--unknown-drug") == 0
+    assert "drug01" in set(pd.read_csv(tmp_path / "out.csv")["drug"])
+
+
+def test_a_model_without_drugs_says_that_drugs_are_unused(
+    sh: Shell, without_drugs: Path, table: list[str], tmp_path: Path
+) -> None:
+    assert sh("impute", without_drugs, *table, "--out", tmp_path / "out.csv", "--draws", 4) == 0
+    assert "without drugs" in sh.err
+    assert "unused" in sh.err
+    words = ["--drug", "new", "--concentration", 1, "--draws", 2, "--hours", 50]
+    assert sh("generate", without_drugs, *words, "--out", tmp_path / "new.csv") == 0
+    assert "unused" in sh.err
+
+
+def test_fit_here_adapts_to_the_table_and_can_keep_the_model(
+    sh: Shell, without_drugs: Path, table: list[str], tmp_path: Path
+) -> None:
+    words = [
+        "impute",
+        without_drugs,
+        *table,
+        "--draws",
+        4,
+        "trainer.max_steps=1",
+        "trainer.batch_size=4",
+        "--out",
+    ]
+    assert sh(*words, tmp_path / "a.csv", "--fit-here", "--fit-out", tmp_path / "kept") == 0
+    assert sh("impute", tmp_path / "kept", *table, "--draws", 4, "--out", tmp_path / "b.csv") == 0
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    assert sh(*words, tmp_path / "c.csv", "--fit-out", tmp_path / "d") == 2
+    one_line(sh, "--fit-here")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "expected the directory of a trained model"),
+        (["one", "two"], "expected one model directory"),
+        (["sampling.draw=3"], "did you mean 'sampling.draws'?"),
+        (["--draws", "1"], "draws: expected at least 2"),
+        (["--out", "no/such/folder.csv"], "does not exist"),
+        (["--out", "filled.txt"], ".parquet"),
+        (["--resume", "--force"], "contradict"),
+        (["--device", "tpu"], "--device"),
+    ],
+)
+def test_bad_usage_is_refused_in_one_line(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path, words: list[str], said: str
+) -> None:
+    own = [] if words[0] in ("nowhere", "one") else [model]
+    out = [] if "--out" in words else ["--out", tmp_path / "out.csv"]
+    assert sh("impute", *own, *table, *out, *words) == 2
+    one_line(sh, said)
+
+
+def test_a_recipe_file_is_read_and_the_command_line_wins(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("seed: 3\nsampling:\n  draws: 4\n")
+    words = [model, *table, "--config", tmp_path / "recipe.yaml"]
+    assert sh("impute", *words, "--out", tmp_path / "a.csv") == 0
+    assert "with 4 draws" in sh.out
+    assert sh("impute", *words, "--out", tmp_path / "b.csv", "sampling.draws=6") == 0
+    assert "with 6 draws" in sh.out
+    (tmp_path / "recipe.yaml").write_text("seeds: 3\n")
+    assert sh("impute", *words, "--out", tmp_path / "c.csv") == 2
+    one_line(sh, "recipe.yaml", "did you mean 'seed'?")
+
+
+# --- generating
+
+
+def test_generated_curves_are_a_table_that_describe_reads(sh: Shell, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "generated.csv"
+    words = [
+        "generate",
+        model,
+        "--drug",
+        "Drug000 ",
+        "--concentration",
+        3,
+        "--media-changes",
+        "10,40",
+        "--hours",
+        60,
+    ]
+    assert sh(*words, "--replicates", 3, "--draws", 2, "--out", out) == 0
+    table = pd.read_csv(out)
+    assert len(table) == 2 * 3 * 32
+    assert table["series_id"].nunique() == 2
+    assert table["time_h"].between(0, 60).all()
+    assert np.isfinite(table["oxygen"]).all()
+    assert sh("describe", "--data", out) == 0
+    assert "2 conditions with 3" in sh.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--media-changes", "ten"], "such as 48,120"),
+        (["--media-changes", "500"], "media_changes: expected times [h] between 0 and 60"),
+        (["--drug", "drug00"], "unknown drug 'drug00'"),
+        (["--unit", "mmHg"], "unit: expected one the model was trained on"),
+        (["--replicates", "5"], "--replicates"),
+    ],
+)
+def test_generate_refuses(sh: Shell, model: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    assert sh("generate", model, "--hours", 60, "--out", tmp_path / "x.csv", *words) == 2
+    one_line(sh, said)
+
+
+# --- numbers
+
+
+def test_evaluate_writes_and_prints_the_model_beside_all_baselines(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.json"
+    assert sh("evaluate", model, *table, "--tasks", "b1,c", "--draws", 4, "--json", out) == 0
+    written = json.loads(out.read_text())
+    assert set(written) == {"meta", "rows"}
+    assert written["meta"]["seed"] == 0
+    assert {"dataset", "source", "task", "method", "metric", "value", "n", "seed"} == set(written["rows"][0])
+    rows = pd.DataFrame(written["rows"])
+    assert set(rows["task"]) == {"b1", "c"}
+    assert rows["method"].nunique() == 8
+    assert {"mae", "rmse", "crps", "coverage50", "coverage90", "area_coverage90"} <= set(rows["metric"])
+    for name in (
+        "linear",
+        "PCHIP",
+        "replicate mean",
+        "event template",
+        "shared GP",
+        "o2diffusion /",
+        "MAE near",
+    ):
+        assert name in sh.out
+    assert sh("evaluate", model, *table, "--tasks", "b,d", "--json", tmp_path / "no.json") == 2
+    one_line(sh, "--tasks: expected some of a, b, b1, c")
+
+
+def test_dose_response_writes_a_row_a_drug(sh: Shell, model: Path, table: list[str], tmp_path: Path) -> None:
+    words = ["dose-response", model, *table, "--draws", 4, "--out", tmp_path / "dose.csv", "--force"]
+    assert sh(*words, "--summary", "final-level", "--summaries-out", tmp_path / "wells.csv") == 0
+    fits = pd.read_csv(tmp_path / "dose.csv")
+    assert fits["drug"].tolist() == ["drug000", "drug001"]
+    assert {"ec50_um", "q05", "q95"} <= set(fits.columns)
+    assert len(pd.read_csv(tmp_path / "wells.csv")) > len(fits)
+    assert sh(*words, "--window", "5") == 2
+    one_line(sh, "--window")
+    assert sh(*words, "--summary", "height") == 2
+
+
+def test_profile_measures_the_table_and_asks_the_model(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    words = ["profile", "--draws", 20, "--force", "--out", tmp_path / "profile.csv"]
+    assert sh(*words, model, *table) == 0
+    found = pd.read_csv(tmp_path / "profile.csv")
+    assert set(found["of"]) == {"table", "model"}
+    assert {"spike_magnitude", "recovery_tau", "adaptation_tau", "secondary_magnitude"} <= set(found.columns)
+    assert sh(*words, model, "--drug", "drug000", "--concentration", 3) == 0
+    assert len(pd.read_csv(tmp_path / "profile.csv")) == 1
+    assert sh(*words, model, "--drug", "nope") == 2
+    one_line(sh, "unknown drug 'nope'")
+    assert sh(*words, model, "--drug", "nope", "--unknown-drug") == 0
+
+
+# --- the demo
+
+
+def test_the_demo_compares_with_straight_lines(model: Path, tmp_path: Path) -> None:
+    from o2diffusion import load
+    from o2diffusion.demo import run as show
+
+    text = show(tmp_path, load(model))
+    assert "straight lines" in text
+    assert "90 % band" in text
+    assert {"data.csv", "events.csv", "filled.csv", "curves.png"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
