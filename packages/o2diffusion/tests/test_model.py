@@ -167,6 +167,30 @@ def test_the_drug_matters_at_a_dose(tiny_net, batch):
     assert (a - b).abs().max() > 1e-4
 
 
+def test_the_denoiser_knows_the_drug_the_level_and_what_the_encoder_saw(tiny_net, batch):
+    x = torch.randn(batch.active.shape, generator=torch.Generator().manual_seed(0))
+
+    def scores(encoded, sigma=1.0):
+        return tiny_net.denoiser.raw(
+            x,
+            torch.full((len(x),), sigma),
+            encoded=encoded,
+            active=batch.active,
+            replicate_mask=batch.replicate_mask,
+        )
+
+    with torch.no_grad():
+        encoded = tiny_net.encode(batch)
+        there = scores(encoded)
+        others = [
+            scores(replace(encoded, cond=torch.zeros_like(encoded.cond))),
+            scores(replace(encoded, seen=torch.zeros_like(encoded.seen))),
+            scores(encoded, 1.1),
+        ]
+    for other in others:
+        assert (other - there).abs().max() > 1e-4
+
+
 def test_without_media_changes_the_pace_does_not_matter(tiny_net, batch):
     still = replace(batch, event_mask=torch.zeros_like(batch.event_mask))
     with torch.no_grad():

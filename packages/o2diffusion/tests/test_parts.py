@@ -44,6 +44,13 @@ def test_the_order_of_replicates_does_not_matter(inputs):
     testing.assert_permutation_equivariant(ByReplicate(), inputs, dims={"x": 1, "mask": 1}, out_dim=1)
 
 
+def test_how_many_padded_replicates_there_are_does_not_matter(inputs):
+    module = ByReplicate()
+    x = torch.cat([inputs["x"], torch.randn(3, 2, 8, 10)], dim=1)
+    mask = torch.cat([MASK, torch.zeros(3, 2, dtype=torch.bool)], dim=1)
+    torch.testing.assert_close(module(x, mask)[:, :4], module(**inputs), atol=1e-6, rtol=1e-5)
+
+
 def test_replicates_see_each_other(inputs):
     module = ByReplicate()
     moved = inputs["x"].clone()

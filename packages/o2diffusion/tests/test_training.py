@@ -1,6 +1,7 @@
 """The losses of a step: every parameter learns, padding and NaN in it do not matter, a few steps help."""
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from o2diffusion.config import Config, TrainConfig
 from o2diffusion.corpus import facts, training_pool, training_windows
-from o2diffusion.losses import pinball_loss
+from o2diffusion.losses import MaskedReplicateLoss, pinball_loss
 from o2diffusion.marginals import LEVELS, K
 from o2diffusion.model import Batch
 from o2diffusion.training import DiffusionTraining, PoolDataset, build
@@ -125,6 +126,22 @@ def test_the_true_law_has_the_smallest_quantile_loss(module, material):
     best = loss(0.0, 1.0)
     for shift, spread in ((0.3, 1.0), (-0.3, 1.0), (0.0, 1.6), (0.0, 0.5)):
         assert loss(shift, spread) > best
+
+
+def test_the_denoiser_loss_is_of_unit_size_for_independent_scores(module, material, monkeypatch):
+    """In F-space a denoiser that says nothing scores 1 on N(0, 1) scores in N(0, 1) noise (Karras 2022, eq. 8)."""
+    pool = material[2]
+    b, t, r = pool.active.shape
+    quantiles = torch.special.ndtri(LEVELS.double()).float().expand(b, t, r, K)
+    encoded = SimpleNamespace(quantiles=quantiles, correlation=torch.zeros(b))
+    monkeypatch.setattr(module.net.denoiser, "raw", lambda x, *_, **__: torch.zeros_like(x))
+    monkeypatch.setattr(module, "replicate_loss", MaskedReplicateLoss(coherence_weight=0.0, media_weight=0.0))
+    rng = generator()
+    found = []
+    for _ in range(30):
+        batch = replace(pool, target=torch.randn(b, t, r, generator=rng))
+        found.append(float(module._denoiser_loss(encoded, batch, rng)))
+    assert np.mean(found) == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_pool_as_a_dataset_hands_out_its_rows(material):

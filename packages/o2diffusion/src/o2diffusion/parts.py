@@ -29,9 +29,8 @@ class ReplicateMaskAttention(nn.Module):
         """The replicates' mutual part of x: what to add to it."""
         b, r = replicate_mask.shape
         _, d, t = x.shape
-        x = x.masked_fill(
-            ~replicate_mask.reshape(b * r, 1, 1), 0.0
-        )  # NaN times a weight of zero would be NaN
+        # NaN times a weight of zero would be NaN
+        x = x.masked_fill(~replicate_mask.reshape(b * r, 1, 1), 0.0)
         q, k, v = self.qkv(self.norm(x)).view(b, r, 3, self.heads, d // self.heads, t).unbind(2)
         logits = torch.einsum("brhdt,bshdt->bhtrs", q, k) / (d // self.heads) ** 0.5
         real = replicate_mask[:, None, None, None, :]
