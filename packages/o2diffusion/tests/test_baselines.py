@@ -153,6 +153,18 @@ def test_the_process_fills_a_hidden_block_from_the_other_replicate():
     assert error[0] < error[1]
 
 
+def test_a_replicate_that_shows_nothing_gets_the_others_beliefs_trace_by_trace():
+    time = times(40, 3)
+    value = holes(np.sin(time / 8) + np.array([0.0, 2.0, 0.0]), 1)
+    value[:, 2] = np.nan
+    found = baselines.gaussian_process(value, time, shared=False)
+    mean, sd = found.mean.reshape(40, 3), found.sd.reshape(40, 3)
+    np.testing.assert_allclose(mean[:, 2], mean[:, :2].mean(axis=1))
+    np.testing.assert_allclose(sd[:, 2] ** 2, (sd[:, :2] ** 2).mean(axis=1) + mean[:, :2].var(axis=1))
+    alone = baselines.gaussian_process(value[:, :1], time[:, :1], shared=False)
+    assert np.abs(alone.mean - mean[:, 0]).max() < 0.05
+
+
 def test_the_process_without_data_is_its_prior():
     time = np.repeat(np.linspace(0, 1, 20)[:, None], 2, axis=1)
     for shared in (True, False):

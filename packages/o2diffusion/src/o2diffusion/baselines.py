@@ -130,13 +130,26 @@ def gaussian_process(
         if theta is None:
             theta = gp.fit(x[seen], rep[seen], y[seen]) if seen.any() else gp.PRIOR_MEAN
         return gp.posterior(theta, x[seen], rep[seen], y[seen], x, rep, joint=joint)
-    mean, sd = np.zeros(t * r), np.ones(t * r)
-    for k in range(r):
-        own, seen_k = rep == k, seen & (rep == k)
-        theta_k = gp.fit(x[seen_k], rep[seen_k], y[seen_k]) if seen_k.any() else gp.PRIOR_MEAN
-        post = gp.posterior(theta_k, x[seen_k], rep[seen_k], y[seen_k], x[own], rep[own])
-        mean[own], sd[own] = post.mean, post.sd
-    return gp.Posterior(mean, sd, gp.PRIOR_MEAN)
+    return _trace_by_trace(x.reshape(t, r), y.reshape(t, r))
+
+
+def _trace_by_trace(x: np.ndarray, y: np.ndarray) -> gp.Posterior:
+    """A process of its own for each replicate; one that shows nothing gets the mixture of the others' beliefs."""
+    t, r = y.shape
+    mean, sd = np.zeros((t, r)), np.zeros((t, r))
+    seen = np.isfinite(y)
+    some, one = seen.any(axis=0), np.zeros(t, dtype=int)
+    for k in np.flatnonzero(some):
+        at, values = x[seen[:, k], k], y[seen[:, k], k]
+        post = gp.posterior(gp.fit(at, one[: len(at)], values), at, one[: len(at)], values, x[:, k], one)
+        mean[:, k], sd[:, k] = post.mean, post.sd
+    if some.any():
+        mean[:, ~some] = mean[:, some].mean(axis=1, keepdims=True)
+        sd[:, ~some] = np.sqrt((sd[:, some] ** 2).mean(axis=1) + mean[:, some].var(axis=1))[:, None]
+    else:
+        nothing = np.empty(0)
+        sd[:] = gp.posterior(gp.PRIOR_MEAN, nothing, nothing, nothing, x[:1, 0], one[:1]).sd[0]
+    return gp.Posterior(mean.ravel(), sd.ravel(), gp.PRIOR_MEAN)
 
 
 POINT_FILLS: dict[str, Fill] = {
