@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from cytosol.options import TrainerOptions
 
 PRESETS = {  # encoder widths, denoiser widths: one that trains on two cores in minutes, and the plan's network
-    "small": ((32, 48, 64, 96), (64, 96)),
+    "small": ((40, 64, 96), (64, 80)),
     "paper": ((256, 512, 1024, 2048), (256, 512, 1024)),
 }
 
@@ -23,7 +23,7 @@ class ModelConfig:
     preset: Literal["small", "paper"] = "small"  # widths, where they are not given
     widths: tuple[int, ...] = ()  # features of the encoder's levels, the first at full resolution
     denoiser_widths: tuple[int, ...] = ()  # the same of the denoiser, which runs once a step and draw
-    patch: int = 1  # time cells the encoder folds into a token
+    patch: int = 2  # time cells the encoder folds into a token
     denoiser_patch: int = 8  # the same of the denoiser
     cond_width: int = 64  # of the condition vector
     seen_width: int = 16  # features a cell the encoder hands to the denoiser
@@ -76,6 +76,7 @@ class TrainConfig:
     p_mean: float = -0.6  # mean of ln(sigma) in training the denoiser (Karras et al. 2022, section 5)
     p_std: float = 1.4  # its standard deviation
     denoiser_weight: float = 0.3  # of the denoiser's loss beside the quantiles'
+    denoiser_from: float = 0.5  # share of the steps after which the denoiser learns from whole batches
     windows: int = 64  # media-change windows a step
     use_drugs: bool = True  # learn drugs and concentrations where the table has them
 
@@ -83,7 +84,7 @@ class TrainConfig:
         """Refuse values outside their range."""
         _at_least("masks", self.masks, 1)
         _at_least("windows", self.windows, 1)
-        for name in ("everything", "unknown_drug"):
+        for name in ("everything", "unknown_drug", "denoiser_from"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 msg = f"{name}: expected a share in [0, 1], got {getattr(self, name)!r}"
                 raise ValueError(msg)
@@ -166,14 +167,14 @@ def _above(name: str, value: float, low: float) -> None:
 def _default_trainer() -> TrainerOptions:
     """Minutes on two cores; `trainer.max_steps` is the first number to raise."""
     return TrainerOptions(
-        max_steps=2000, batch_size=32, ema_decay=0.995, precision="32-true", checkpoint_every=500
+        max_steps=2500, batch_size=16, ema_decay=0.995, precision="32-true", checkpoint_every=500
     )
 
 
 def _adapting_trainer() -> TrainerOptions:
     """Two minutes on two cores: a trained model has little to learn from one plate."""
     return TrainerOptions(
-        max_steps=300, batch_size=32, ema_decay=0.98, precision="32-true", checkpoint_every=100
+        max_steps=300, batch_size=16, ema_decay=0.98, precision="32-true", checkpoint_every=100
     )
 
 

@@ -68,6 +68,10 @@ class Encoded:
     cond: Tensor
     correlation: Tensor
 
+    def part(self, rows: slice) -> Encoded:
+        """Some of the conditions."""
+        return Encoded(*(getattr(self, f.name)[rows] for f in fields(self)))
+
     def repeat(self, n: int) -> Encoded:
         """Each condition n times in a row: (b * n, ...)."""
         return Encoded(*(getattr(self, f.name).repeat_interleave(n, dim=0) for f in fields(self)))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from o2diffusion.config import Config
     from o2diffusion.corpus import Facts, Windows
 
+EARLY_ITEMS = 2  # of a batch that the denoiser sees in the first part of training
+EASE = 0.15  # [z] softens the weight of items that the process knows well already
+TYPICAL = 0.4  # [z] brings the weighted score back to the size of a plain one
 NEAR_CELLS = 4.0  # decay of the media proximity, in cells
 
 
@@ -87,7 +90,11 @@ class DiffusionTraining(LightningModule):
         encoded = self.net.encode(batch)
         total = self._quantile_loss(encoded.quantiles, batch)
         if self.config.train.denoiser_weight:
-            total = total + self.config.train.denoiser_weight * self._denoiser_loss(encoded, batch, generator)
+            # Before the quantiles say something their scores teach little: a few items keep every parameter in play.
+            early = self.global_step < self.config.train.denoiser_from * self.config.trainer.max_steps
+            part = slice(0, EARLY_ITEMS if early else None)
+            loss = self._denoiser_loss(encoded.part(part), batch.map(lambda x: x[part]), generator)
+            total = total + self.config.train.denoiser_weight * loss
         known = batch.channels[..., 1] > 0.5
         curves = torch.where(known, batch.channels[..., 0], batch.target)
         drug = self.net.embed(batch)
@@ -99,12 +106,14 @@ class DiffusionTraining(LightningModule):
         return total + 1e-3 * self.net.drug_encoder.penalty()
 
     def _quantile_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
-        """CRPS [z] of the hidden cells, each condition weighing the same."""
+        """CRPS of the hidden cells in units of what the process does not know, so that easy masks count too."""
         short = batch.target[..., None] - quantiles
         crps = 2 * torch.maximum(self.levels * short, (self.levels - 1) * short) @ self.weights
         mask = batch.active & batch.replicate_mask[:, None]
-        each = torch.where(mask, crps, 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
-        return each.mean()
+        count = mask.sum((1, 2)).clamp(min=1)
+        each = torch.where(mask, crps, 0.0).sum((1, 2)) / count
+        weight = 1.0 / (torch.where(mask, batch.sd, 0.0).sum((1, 2)) / count + EASE)
+        return (each * weight).mean() * TYPICAL
 
     def _denoiser_loss(self, encoded: Any, batch: Batch, generator: torch.Generator) -> Tensor:
         """EDM loss of the hidden cells' normal scores."""
