@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cytosol.options import TrainerOptions
+from scipy.stats import ks_2samp
+
 from o2diffusion.conditions import Condition, read_conditions
 from o2diffusion.config import Config, SimulationConfig
 from o2diffusion.generating import blank_grid
@@ -28,7 +29,6 @@ from o2diffusion.physics import media_response
 from o2diffusion.pool import item
 from o2diffusion.sampling import fill
 from o2diffusion.simulation import simulate
-from scipy.stats import ks_2samp
 
 HERE = Path(__file__).parent
 SMALL = 5.0  # [% air saturation] a smaller spike has no half-decay to speak of
@@ -41,7 +41,9 @@ def plates(seed: int) -> list[Condition]:
     return read_conditions(made.table, made.events, notes=[])
 
 
-def readings(time_h: np.ndarray, value: np.ndarray, changes: np.ndarray, end: float) -> dict[str, list[float]]:
+def readings(
+    time_h: np.ndarray, value: np.ndarray, changes: np.ndarray, end: float
+) -> dict[str, list[float]]:
     """Pairwise correlations, and spike height and half-decay of every replicate at every change of one condition."""
     out: dict[str, list[float]] = {"correlation": [], "spike": [], "half_decay_h": []}
     r = value.shape[1]
@@ -53,7 +55,8 @@ def readings(time_h: np.ndarray, value: np.ndarray, changes: np.ndarray, end: fl
     for k in range(r):
         seen = np.isfinite(value[:, k])
         for change, until in zip(changes, [*changes[1:], end], strict=True):
-            spike, _, half = (float(x[0]) for x in media_response(time_h[seen], value[seen, k, None], change, until=until))
+            found = media_response(time_h[seen], value[seen, k, None], change, until=until)
+            spike, _, half = (float(x[0]) for x in found)
             out["spike"] += [spike] if np.isfinite(spike) else []
             out["half_decay_h"] += [half] if np.isfinite(half) and spike > SMALL else []
     return out
@@ -68,9 +71,12 @@ def collect(model: OxygenModel, held: list[Condition], seed: int) -> tuple[dict,
     for condition in held:
         changes = condition.events.time_h[[k == "media_change" for k in condition.events.kind]]
         hours = float(condition.time_h[-1])
-        blank = blank_grid(hours, condition.oxygen.shape[1], MediaChangeSchedule(changes), cells=model.net.config.cells)
+        blank = blank_grid(
+            hours, condition.oxygen.shape[1], MediaChangeSchedule(changes), cells=model.net.config.cells
+        )
         who = model.facts.who(condition)
-        items.append(item(blank, np.ones(blank.value.shape, dtype=bool), fallback=scale, drug=who[0], concentration=who[1]))
+        hidden = np.ones(blank.value.shape, dtype=bool)
+        items.append(item(blank, hidden, fallback=scale, drug=who[0], concentration=who[1]))
         grids.append((to_grid(condition, model.net.config.cells, start=0.0, end=hours), changes, hours))
     filled = fill(model.net, items, 1, generator=torch.Generator().manual_seed(seed))
     for one, (grid, changes, hours) in zip(filled, grids, strict=True):
@@ -83,8 +89,12 @@ def collect(model: OxygenModel, held: list[Condition], seed: int) -> tuple[dict,
 
 def main() -> int:
     """Train, generate, compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=None, help="optimizer steps; the default recipe's without it")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--steps", type=int, default=None, help="optimizer steps; the default recipe's without it"
+    )
     parser.add_argument("--out", type=Path, default=None, help="keep the trained model here")
     asked = parser.parse_args()
     config = Config()
@@ -94,13 +104,20 @@ def main() -> int:
     model = train(plates(101), config=config, seed=0, out=asked.out)
     minutes = (time.time() - start) / 60
     real, made = collect(model, plates(202), seed=5)
-    lines = ["# Generated replicates beside held-out simulated ones", "",
-             f"Default recipe, {minutes:.1f} min of training ({torch.get_num_threads()} threads).", "",
-             "| statistic | n held out | n generated | median held out | median generated | KS distance |", "|---|---|---|---|---|---|"]
+    lines = [
+        "# Generated replicates beside held-out simulated ones",
+        "",
+        f"Default recipe, {minutes:.1f} min of training ({torch.get_num_threads()} threads).",
+        "",
+        "| statistic | n held out | n generated | median held out | median generated | KS distance |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in real:
         a, b = np.array(real[name]), np.array(made[name])
         distance = ks_2samp(a, b).statistic
-        lines.append(f"| {name} | {len(a)} | {len(b)} | {np.median(a):.3f} | {np.median(b):.3f} | {distance:.3f} |")
+        lines.append(
+            f"| {name} | {len(a)} | {len(b)} | {np.median(a):.3f} | {np.median(b):.3f} | {distance:.3f} |"
+        )
     (HERE / "o2diffusion_generation.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     draw(real, made)
@@ -112,9 +129,13 @@ def draw(real: dict, made: dict) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
-    labels = {"correlation": "correlation of two replicates", "spike": "spike height [% air saturation]", "half_decay_h": "half-decay [h]"}
+    labels = {"correlation": "correlation of two replicates", "spike": "spike height [% air saturation]"}
+    labels["half_decay_h"] = "half-decay [h]"
     for axis, name in zip(figure.subplots(1, 3), labels, strict=True):
-        for values, label, colour in ((real[name], "held out", "#000000"), (made[name], "generated", "#D55E00")):
+        for values, label, colour in (
+            (real[name], "held out", "#000000"),
+            (made[name], "generated", "#D55E00"),
+        ):
             x = np.sort(values)
             axis.plot(x, np.arange(1, len(x) + 1) / len(x), color=colour, label=label)
         axis.set_xlabel(labels[name])

@@ -2,8 +2,8 @@
 
     uv run python benchmarks/o2diffusion_tasks.py [--data oxygen.parquet --events events.parquet] [--folds 5]
 
-Simulated plates have drugs and schedules that the default model never met. Real experiments are held out whole: zero-shot,
-and by a model adapted to the other experiments only. Writes o2diffusion_tasks.csv (every score, also by source) and
+Simulated plates have drugs and schedules that the default model never met. Real experiments are held out whole:
+zero-shot, and by a model adapted to the other experiments only. Writes o2diffusion_tasks.csv (every score, also by source) and
 o2diffusion_tasks.md (the headline ratios). Exits 1 where the data is absent.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from cytosol.options import TrainerOptions
 from o2diffusion.conditions import Condition, read_conditions
 from o2diffusion.config import Config, SimulationConfig, TrainConfig
@@ -28,10 +29,18 @@ UNSEEN = SimulationConfig(
     protocol="plate", experiments=16, drugs=3, concentrations=4, vary=True, drug_prefix="unseen", drug_seed=77
 )
 BARS = {  # dataset, task, metric -> at most this times the best simple method
-    ("simulated", "a", "mae"): 1.0, ("simulated", "a", "crps"): 1.0, ("simulated", "b", "mae"): 1.0,
-    ("simulated", "b", "crps"): 0.72, ("simulated", "b1", "crps"): 1.0, ("simulated", "c", "mae"): 1.0,
-    ("real", "a", "mae"): 1.0, ("real", "a", "crps"): 1.0, ("real", "b", "mae"): 1.0, ("real", "b", "crps"): 0.88,
-    ("real", "b1", "crps"): 0.88, ("real", "c", "mae"): 1.0,
+    ("simulated", "a", "mae"): 1.0,
+    ("simulated", "a", "crps"): 1.0,
+    ("simulated", "b", "mae"): 1.0,
+    ("simulated", "b", "crps"): 0.72,
+    ("simulated", "b1", "crps"): 1.0,
+    ("simulated", "c", "mae"): 1.0,
+    ("real", "a", "mae"): 1.0,
+    ("real", "a", "crps"): 1.0,
+    ("real", "b", "mae"): 1.0,
+    ("real", "b", "crps"): 0.88,
+    ("real", "b1", "crps"): 0.88,
+    ("real", "c", "mae"): 1.0,
 } | {("simulated", task, "mae_near"): 0.9 for task in ("a", "b", "b1", "c")}
 
 
@@ -43,12 +52,17 @@ def simulated(seed: int, most: int) -> list[Condition]:
     return [conditions[i] for i in chosen]
 
 
-def held_out(conditions: list[Condition], folds: int, seed: int) -> list[tuple[list[Condition], list[Condition]]]:
+def held_out(
+    conditions: list[Condition], folds: int, seed: int
+) -> list[tuple[list[Condition], list[Condition]]]:
     """Experiments in folds: (others, held out)."""
     names = np.random.default_rng(seed).permutation(sorted({c.experiment_id for c in conditions}))
     parts = np.array_split(names, folds)
     return [
-        ([c for c in conditions if c.experiment_id not in part], [c for c in conditions if c.experiment_id in part])
+        (
+            [c for c in conditions if c.experiment_id not in part],
+            [c for c in conditions if c.experiment_id in part],
+        )
         for part in (set(p) for p in parts)
     ]
 
@@ -56,7 +70,8 @@ def held_out(conditions: list[Condition], folds: int, seed: int) -> list[tuple[l
 def adapted(start: OxygenModel, conditions: list[Condition], steps: int, seed: int) -> OxygenModel:
     """The default model after a short training on other experiments."""
     config = Config(
-        model=start.config.model, train=TrainConfig(use_drugs=False, learning_rate=5e-4, masks=8, everything=0.02),
+        model=start.config.model,
+        train=TrainConfig(use_drugs=False, learning_rate=5e-4, masks=8, everything=0.02),
         trainer=TrainerOptions(max_steps=steps, batch_size=16, ema_decay=0.99, precision="32-true"),
     )
     return train(conditions, config=config, start=start, seed=seed)
@@ -64,7 +79,9 @@ def adapted(start: OxygenModel, conditions: list[Condition], steps: int, seed: i
 
 def main() -> int:
     """Run and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=DATA / "oxygen.parquet")
     parser.add_argument("--events", type=Path, default=DATA / "events.parquet")
     parser.add_argument("--model", type=Path, default=None)
@@ -86,7 +103,9 @@ def main() -> int:
     return 0
 
 
-def by_fold(model: OxygenModel, real: list[Condition], asked: argparse.Namespace, before: pd.DataFrame) -> pd.DataFrame:
+def by_fold(
+    model: OxygenModel, real: list[Condition], asked: argparse.Namespace, before: pd.DataFrame
+) -> pd.DataFrame:
     """Scores on held-out experiments after adaptation to the others, pooled over folds by number of conditions.
 
     A condition's mask does not depend on its table, so the simple methods' rows are those of `before`.
@@ -110,8 +129,19 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         for name in [d for d in table["dataset"].unique() if d.split("_")[0] == dataset]:
             part = against_best(table[table["dataset"] == name], metric)
             row = part[part["task"] == task].iloc[0]
-            rows.append((name, task, metric, row["value"], row["best"], row["best_method"], row["ratio"], bar,
-                         row["ratio"] <= bar))
+            rows.append(
+                (
+                    name,
+                    task,
+                    metric,
+                    row["value"],
+                    row["best"],
+                    row["best_method"],
+                    row["ratio"],
+                    bar,
+                    row["ratio"] <= bar,
+                )
+            )
     columns = ["dataset", "task", "metric", "model", "best simple", "method", "ratio", "bar", "met"]
     return pd.DataFrame(rows, columns=columns).sort_values(["dataset", "metric", "task"])
 
@@ -126,7 +156,8 @@ def coverage(table: pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame) -> None:
     """The long table and the headline."""
     table.round(5).to_csv(HERE / "o2diffusion_tasks.csv", index=False)
-    lines = ["# The four imputation tasks", "", "MAE and fair CRPS in z-scores of the visible cells; ratio: model over best simple.", ""]
+    lines = ["# The four imputation tasks", ""]
+    lines += ["MAE and fair CRPS in z-scores of the visible cells; ratio: model over best simple.", ""]
     for part in (headline(table), coverage(table), methods(table)):
         lines += [_markdown(part), ""]
     (HERE / "o2diffusion_tasks.md").write_text("\n".join(lines))
@@ -142,7 +173,9 @@ def methods(table: pd.DataFrame) -> pd.DataFrame:
 
 def _markdown(table: pd.DataFrame) -> str:
     """A table of words and rounded numbers."""
-    cells = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in table.itertuples(index=False)]
+    cells = [
+        [f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in table.itertuples(index=False)
+    ]
     head = [str(c) for c in table.columns]
     return "\n".join(["| " + " | ".join(r) + " |" for r in [head, ["---"] * len(head), *cells]])
 
