@@ -3,8 +3,8 @@
     uv run python benchmarks/o2diffusion_tasks.py [--data oxygen.parquet --events events.parquet] [--folds 5]
 
 Simulated plates have drugs and schedules that the default model never met. Real experiments are held out whole:
-zero-shot, and by a model adapted to the other experiments only. Writes o2diffusion_tasks.csv (every score, also by source) and
-o2diffusion_tasks.md (the headline ratios). Exits 1 where the data is absent.
+zero-shot, and by a model adapted to the other experiments only. Writes o2diffusion_tasks.csv (every score, also by
+source) and o2diffusion_tasks.md (the headline ratios). Exits 1 where the data is absent.
 """
 
 from __future__ import annotations
