@@ -18,10 +18,10 @@ PLATE = [
     "simulation.experiments=1",
     "simulation.drugs=2",
     "simulation.concentrations=3",
+    "simulation.max_concentration_um=9",
     "simulation.hours=72",
     "simulation.step_h=1.5",
     "simulation.change_times_h=[10,40]",
-    "simulation.max_concentration_um=9",
     "simulation.faults=0.2",
 ]
 TINY = [
@@ -35,9 +35,8 @@ TINY = [
     "trainer.max_steps=2",
     "trainer.batch_size=4",
 ]
-VERBS = (
-    "simulate prepare describe train impute generate profile dose-response evaluate plot demo".split()  # noqa: SIM905
-)
+LONG = ("simulate", "train", "impute", "generate", "profile", "dose-response", "evaluate")
+VERBS = (*LONG, "prepare", "describe", "plot", "demo")
 VALUES = ["mean", "q05", "q25", "q50", "q75", "q95"]
 
 
@@ -124,9 +123,7 @@ def test_as_a_process_results_and_notes_part_ways(plate: Path, table: list[str])
     assert wrong.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "verb", ["train", "impute", "generate", "profile", "dose-response", "evaluate", "simulate"]
-)
+@pytest.mark.parametrize("verb", LONG)
 def test_long_verbs_take_the_words_of_the_house(sh: Shell, verb: str) -> None:
     assert sh(verb, "--help") == 0
     shared = ["--config", "--seed", "--resume", "--force"]
@@ -464,7 +461,9 @@ def test_evaluate_writes_and_prints_the_model_beside_all_baselines(
 
 def test_dose_response_writes_a_row_a_drug(sh: Shell, model: Path, table: list[str], tmp_path: Path) -> None:
     words = ["dose-response", model, *table, "--draws", 4, "--out", tmp_path / "dose.csv", "--force"]
-    assert sh(*words, "--summary", "final-level", "--summaries-out", tmp_path / "wells.csv") == 0
+    more = ["--summaries-out", tmp_path / "wells.csv", "--plot", tmp_path / "fits.png"]
+    assert sh(*words, "--summary", "final-level", *more) == 0
+    assert is_picture(tmp_path / "fits.png")
     fits = pd.read_csv(tmp_path / "dose.csv")
     assert fits["drug"].tolist() == ["drug000", "drug001"]
     assert {"ec50_um", "q05", "q95"} <= set(fits.columns)
@@ -487,6 +486,77 @@ def test_profile_measures_the_table_and_asks_the_model(
     assert sh(*words, model, "--drug", "nope") == 2
     one_line(sh, "unknown drug 'nope'")
     assert sh(*words, model, "--drug", "nope", "--unknown-drug") == 0
+
+
+# --- pictures
+
+
+def is_picture(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+
+
+def test_curves_are_drawn_from_quantiles_or_draws(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    draws = tmp_path / "draws.parquet"
+    words = ["impute", model, *table, "--every", 5, "--draws", 8, "--draws-out", draws]
+    assert sh(*words, "--out", tmp_path / "filled.csv") == 0
+    for name, filled in (("a", tmp_path / "filled.csv"), ("b", draws)):
+        assert sh("plot", *table, "--filled", filled, "--out", tmp_path / f"{name}.png") == 0
+        assert is_picture(tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert sh("plot", *table, "--series", "drug000", "--out", tmp_path / "c.svg") == 0
+    assert (tmp_path / "c.svg").read_text().startswith("<?xml")
+
+
+def test_profiles_calibration_and_generated_curves_are_drawn(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    assert sh("profile", model, *table, "--draws", 20, "--out", tmp_path / "profile.csv") == 0
+    assert (
+        sh("plot", "--kind", "profiles", "--profiles", tmp_path / "profile.csv", "--out", tmp_path / "a.png")
+        == 0
+    )
+    words = ["generate", model, "--hours", 72, "--media-changes", "10,40", "--draws", 3, "--drug", "drug000"]
+    made, changes = tmp_path / "made.csv", tmp_path / "changes.csv"
+    assert sh(*words, "--concentration", 3, "--out", made, "--events-out", changes) == 0
+    words = ["plot", *table, "--kind", "generated", "--generated", made, "--generated-events", changes]
+    assert sh(*words, "--out", tmp_path / "b.png") == 0
+    assert (
+        sh("plot", model, *table, "--kind", "calibration", "--tasks", "b1", "--out", tmp_path / "c.png") == 0
+    )
+    assert all(is_picture(tmp_path / f"{name}.png") for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--kind curves: needs --data"),
+        (["--kind", "profiles"], "--kind profiles: needs --profiles"),
+        (["--out", "a.jpg"], "expected a picture ending in .png"),
+        (["--kind", "spikes"], "--kind"),
+    ],
+)
+def test_plot_refuses(sh: Shell, tmp_path: Path, words: list[str], said: str) -> None:
+    out = [] if "--out" in words else ["--out", tmp_path / "x.png"]
+    assert sh("plot", *out, *words) == 2
+    one_line(sh, said)
+
+
+def test_plot_refuses_what_does_not_belong_together(
+    sh: Shell, plate: Path, table: list[str], tmp_path: Path
+) -> None:
+    filled = pd.DataFrame({"series_id": ["other"], "replicate": [1], "time_h": [1.0]}).assign(
+        **dict.fromkeys(VALUES, 1.0)
+    )
+    filled.to_csv(tmp_path / "filled.csv", index=False)
+    words = ["plot", *table, "--out", tmp_path / "x.png"]
+    assert sh(*words, "--filled", tmp_path / "filled.csv") == 2
+    one_line(sh, "none of them")
+    assert sh(*words, "--filled", plate / "data.csv") == 2
+    one_line(sh, "missing q05")
+    assert sh(*words, "--series", "drug00") == 2
+    one_line(sh, "--series", "did you mean 'drug001'?")
 
 
 # --- the demo

@@ -5,7 +5,7 @@ Units stand in each field's comment. A recipe in `configs/o2diffusion/` says onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from cytosol.options import TrainerOptions
@@ -61,6 +61,10 @@ class ModelConfig:
     def denoiser_levels(self) -> tuple[int, ...]:
         """The same of the denoiser."""
         return self.denoiser_widths or PRESETS[self.preset][1]
+
+    def resolved(self) -> ModelConfig:
+        """The same with its widths written out: a saved model does not change shape with a later preset."""
+        return replace(self, widths=self.encoder_levels, denoiser_widths=self.denoiser_levels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ SEED = 7
 DRAWS = 32
 BLOCK_H = 30.0  # hidden of every replicate of a condition, around a media change in every second one
 NEAR_H = 12.0  # [h] after a media change
-PLATE = SimulationConfig(experiments=1, drugs=1, concentrations=4, faults=0.05)
+PLATE = SimulationConfig(experiments=1, drugs=1, concentrations=4, hours=240.0, changes=3, faults=0.05)
 KEYS = ["series_id", "replicate", "time_h"]
 
 

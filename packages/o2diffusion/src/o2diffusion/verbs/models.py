@@ -57,7 +57,7 @@ def plan(
     chosen = common.recipe(AdaptConfig, file, keys, seed=seed, device=device)
     if chosen.model == ModelConfig():
         return replace(chosen, model=start.config.model)
-    if chosen.model != start.config.model:
+    if chosen.model.resolved() != start.config.model.resolved():
         msg = "model.*: a run that begins with a trained model has that model's shape; leave these keys out"
         raise ValueError(msg)
     return chosen
@@ -90,7 +90,7 @@ def fit(
         notes=notes,
     )
     if out is not None:
-        save(config, out / RECIPE)
+        save(model.config, out / RECIPE)
     return model
 
 
