@@ -200,6 +200,8 @@ def test_a_directory_is_not_overwritten_unless_asked(model, tmp_path):
     model.save(tmp_path / "m")
     with pytest.raises(BundleError):
         model.save(tmp_path / "m")
+    with pytest.raises(BundleError, match="already holds a model"):
+        train(table(), config=small(1), out=tmp_path / "m")
     model.save(tmp_path / "m", force=True)
     assert load(tmp_path / "m").facts == model.facts
 

@@ -6,6 +6,7 @@ DataFrames or files in, DataFrames out, everything in the input's units.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cytosol.bundle import load_bundle, load_weights, save_bundle
+from cytosol.bundle import BundleError, load_bundle, load_weights, save_bundle
 from cytosol.config import from_dict, to_dict
 from cytosol.device import pick_device
+from cytosol.manifest import MANIFEST
 from o2diffusion import __version__
 from o2diffusion.conditions import Condition, iter_conditions, read_conditions
 from o2diffusion.config import Config
@@ -225,11 +227,16 @@ def train(
     """Train on a table; `out` gets the bundle, checkpoints and history (a temporary directory without it).
 
     start: a model whose weights to begin with (adapting the default one to a plate). Raises DataError for a faulty
-    table, ValueError where it holds nothing to learn from.
+    table, ValueError where it holds nothing to learn from, BundleError where `out` holds a model already and neither
+    `force` nor `resume` is given.
     """
     from o2diffusion.training import build, train_network  # Lightning is slow to load and only needed here
 
+    if out is not None and (Path(out) / MANIFEST).exists() and not (force or resume):
+        msg = f"{out} already holds a model; pass force to replace it, or choose another directory"
+        raise BundleError(msg)
     config = Config() if config is None else config
+    config = replace(config, model=config.model.resolved())
     notes = [] if notes is None else notes
     if isinstance(data, pd.DataFrame | str | Path):
         conditions: Sequence[Condition] = read_conditions(data, events, notes=notes, seed=seed)
