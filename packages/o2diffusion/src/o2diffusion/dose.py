@@ -157,7 +157,7 @@ def _where(fit: DoseFit) -> tuple[str, str]:
             f"half effect at the lowest dose: EC50 below {np.quantile(fit.ec50_um, 0.95):.3g} uM (95 % quantile)",
         )
     if float(np.quantile(fit.ec50_um, 0.95)) > high:
-        return "=", f"interval reaches beyond {high:g} uM: there it rests on the plateau of the other drugs"
+        return "=", f"interval reaches beyond {high:g} uM: there it rests on a plateau nobody measured"
     return "=", ""
 
 

@@ -42,7 +42,8 @@ def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = Non
     shown = list(filled)[:MOST]
     _some(shown, "conditions")
     conditions = [one if isinstance(one, Condition) else one.condition for one in shown]
-    title = title or "Oxygen curves, with what was filled in"
+    gaps = any(not isinstance(one, Condition) and one.draws.size for one in shown)
+    title = title or ("Oxygen curves, with what was filled in" if gaps else "Oxygen curves")
     if len(filled) > MOST:
         title += f" (the first {MOST} of {len(filled)} conditions)"
     one_unit = len({c.unit for c in conditions}) == 1
