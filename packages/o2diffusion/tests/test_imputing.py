@@ -1,11 +1,15 @@
 """From holes to draws: every wanted sample once, narrow windows for short gaps, added times, a straight truth."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from o2diffusion.imputing import MARGIN, WINDOW, add_times, gap_windows, impute_conditions
+from o2diffusion.imputing import MARGIN, WINDOW, add_times, gap_windows, impute_conditions, items_of
 
 SCALE = [(40.0, 20.0)]
 NOBODY = [(-1, float("nan"))]
@@ -121,9 +125,32 @@ def test_a_step_that_is_none_is_refused(condition, curves, every):
         add_times(condition(*curves(0)), every)
 
 
-def test_a_straight_truth_is_filled_straight(tiny_config, condition):
-    import torch
+def test_windows_are_looked_at_in_threads_with_the_same_result_in_the_same_order(condition, curves):
+    conditions = []
+    for k in range(6):
+        time, oxygen = curves(k, n=120, r=1 + k % 4)
+        oxygen[20 + 10 * k : 35 + 10 * k] = np.nan
+        conditions.append(condition(time, oxygen, changes=(20.0,)))
+    settings = {"cells": 32, "fallbacks": SCALE * 6, "who": [(k, float(k)) for k in range(6)]}
+    threads, pools = torch.get_num_threads(), threadpool_info()
+    found = []
+    try:
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            found.append(items_of(conditions, **settings))
+    finally:
+        torch.set_num_threads(threads)
+    assert threadpool_info() == pools  # linear algebra has its threads again
+    assert [k for k, _, _ in found[0]] == sorted(k for k, _, _ in found[0])
+    for (k, a, mine), (other, b, same) in zip(*found, strict=True):
+        assert k == other == a.drug
+        np.testing.assert_array_equal(mine, same)
+        for field in fields(a.features):
+            x, y = (getattr(one.features, field.name) for one in (a, b))
+            np.testing.assert_array_equal(x, y, err_msg=field.name)
 
+
+def test_a_straight_truth_is_filled_straight(tiny_config, condition):
     from o2diffusion.model import FlexibleReplicateDiffusionModel
 
     torch.manual_seed(0)
@@ -196,8 +223,6 @@ def test_another_unit_and_another_pace_fill_the_same(tiny_net, condition, curves
 
 def test_the_noise_of_single_samples_is_given_back(tiny_config, condition):
     """A cell of ten samples has a third of their noise; a filled sample is a measurement."""
-    import torch
-
     from o2diffusion.model import FlexibleReplicateDiffusionModel
 
     torch.manual_seed(0)

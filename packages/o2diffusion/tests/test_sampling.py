@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from o2diffusion import sampling
 from o2diffusion.grid import to_grid
 from o2diffusion.marginals import from_scores
-from o2diffusion.pool import item
+from o2diffusion.pool import collate, item
 
 
 def make_items(condition, curves, sizes=(3, 1, 4)):
@@ -100,6 +100,27 @@ def test_a_small_chunk_and_a_small_batch_only_bound_memory(tiny_net, items, monk
             atol=1e-3,
         )
     np.testing.assert_allclose(alone[0].quantiles, whole[0].quantiles, rtol=1e-4, atol=1e-3)
+
+
+def test_the_size_of_a_chunk_changes_no_draw(tiny_net, items, monkeypatch):
+    batch = collate(items)
+    encoded = tiny_net.encode(batch)
+    found = []
+    for size in (16, 48, 100_000):
+        monkeypatch.setattr(sampling, "CHUNK", size)
+        seeded = torch.Generator().manual_seed(0)
+        found.append(
+            sampling.draw_scores(tiny_net, encoded, batch.active, batch.replicate_mask, 9, generator=seeded)
+        )
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-4, atol=1e-4)
+    assert found[0].std(dim=0)[batch.active].min() > 0.01  # draws of one cell differ
+
+
+def test_conditions_of_few_replicates_are_filled_alike_alone_and_beside_fuller_ones(tiny_net, items):
+    together, alone = fill(tiny_net, items, 0), fill(tiny_net, items[1:2], 0)
+    assert items[1].active.shape[1] == 1
+    np.testing.assert_allclose(alone[0].quantiles, together[1].quantiles, rtol=1e-4, atol=1e-3)
 
 
 class Known(torch.nn.Module):

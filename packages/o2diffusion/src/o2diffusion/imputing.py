@@ -7,11 +7,13 @@ m wanted samples, d draws.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 from o2diffusion.conditions import Condition
 from o2diffusion.grid import to_grid
@@ -19,12 +21,13 @@ from o2diffusion.pool import Item, item
 from o2diffusion.sampling import Fill, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 WINDOW = 64  # a window is this many times as long as the gap it is made for
 MARGIN = 0.2  # of a window on each side that only gives context
+_BLAS = ThreadpoolController().select(user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,7 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
             start = max(time[todo[0]] - MARGIN * length, first)
             end = start + length
             inside = todo[time[todo] <= end - MARGIN * length]
-            if (
-                k == 0 or end >= last
-            ):  # the last window of its level: nothing may stay behind, however sums round
+            if k == 0 or end >= last:  # the last of its level: nothing may stay behind, however sums round
                 start, end, inside = (last - length if k else first), last, todo
             answered = np.zeros_like(mine)
             answered[inside] = mine[inside]
@@ -113,13 +114,26 @@ def _clear_length(condition: Condition) -> np.ndarray:
 
 
 def items_of(
-    condition: Condition, *, cells: int, fallback: tuple[float, float], who: tuple[int, float]
-) -> Iterator[tuple[Item, np.ndarray]]:
-    """The windows of a condition as items, each with the wanted samples (n, r) it answers for."""
-    for start, end, answered in gap_windows(condition):
-        grid = to_grid(condition, cells, start=start, end=end)
-        drug, concentration = who
-        yield item(grid, ~grid.observed, fallback=fallback, drug=drug, concentration=concentration), answered
+    conditions: Sequence[Condition],
+    *,
+    cells: int,
+    fallbacks: Sequence[tuple[float, float]],
+    who: Sequence[tuple[int, float]],
+) -> list[tuple[int, Item, np.ndarray]]:
+    """The windows of the conditions as items: whose it is, the item, the wanted samples (n, r) that it answers for."""
+
+    def look(job: tuple[int, float, float, np.ndarray]) -> tuple[int, Item, np.ndarray]:
+        k, start, end, answered = job
+        grid = to_grid(conditions[k], cells, start=start, end=end)
+        drug, concentration = who[k]
+        one = item(grid, ~grid.observed, fallback=fallbacks[k], drug=drug, concentration=concentration)
+        return k, one, answered
+
+    jobs = [(k, *window) for k, condition in enumerate(conditions) for window in gap_windows(condition)]
+    # Threads, since the linear algebra releases the interpreter. One limit around them all: their own, taken back in
+    # another order than they were set, would leave any number behind.
+    with ThreadPoolExecutor(torch.get_num_threads()) as executor, _BLAS.limit(limits=1):
+        return list(executor.map(look, jobs))
 
 
 def _sample_noise(condition: Condition, one: Item) -> np.ndarray:
@@ -168,11 +182,7 @@ def impute_conditions(
     seed: int,
 ) -> list[Filled]:
     """Joint draws at every wanted sample of the conditions; those of one window belong together."""
-    work = [
-        (k, one, answered)
-        for k, (c, f, w) in enumerate(zip(conditions, fallbacks, who, strict=True))
-        for one, answered in items_of(c, cells=net.config.cells, fallback=f, who=w)
-    ]
+    work = items_of(conditions, cells=net.config.cells, fallbacks=fallbacks, who=who)
     filled = fill(net, [one for _, one, _ in work], draws, generator=torch.Generator().manual_seed(seed))
     rng = np.random.default_rng(seed)
     parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in conditions]
