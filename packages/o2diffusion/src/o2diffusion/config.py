@@ -77,10 +77,13 @@ class TrainConfig:
     learning_rate: float = 2e-3  # peak
     warmup_steps: int = 100
     weight_decay: float = 0.01
-    p_mean: float = -0.6  # mean of ln(sigma) in training the denoiser (Karras et al. 2022, section 5)
-    p_std: float = 1.4  # its standard deviation
+    p_mean: float = 0.5  # mean of ln(sigma) in training the denoiser (Karras et al. 2022, section 5)
+    p_std: float = 1.8  # its standard deviation
     denoiser_weight: float = 0.3  # of the denoiser's loss beside the quantiles'
     denoiser_from: float = 0.5  # share of the steps after which the denoiser learns from whole batches
+    denoiser_only: bool = (
+        False  # freeze what says the quantiles and go on with the joint draws (with `--from`)
+    )
     windows: int = 64  # media-change windows a step
     use_drugs: bool = True  # learn drugs and concentrations where the table has them
 

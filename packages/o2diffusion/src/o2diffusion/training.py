@@ -77,6 +77,10 @@ class DiffusionTraining(LightningModule):
         self.seed = seed
         self.windows = windows
         self.replicate_loss = MaskedReplicateLoss()
+        if config.train.denoiser_only:
+            net.requires_grad_(requires_grad=False)
+            net.denoiser.requires_grad_(requires_grad=True)
+            net.seen.requires_grad_(requires_grad=True)
         self.register_buffer("levels", LEVELS, persistent=False)
         self.register_buffer("weights", WEIGHTS / WEIGHTS.sum(), persistent=False)
 
@@ -88,6 +92,8 @@ class DiffusionTraining(LightningModule):
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The loss of a batch with the step's own randomness: a scalar."""
         encoded = self.net.encode(batch)
+        if self.config.train.denoiser_only:
+            return self._denoiser_loss(encoded, batch, generator)
         total = self._quantile_loss(encoded.quantiles, batch)
         if self.config.train.denoiser_weight:
             # Before the quantiles say something their scores teach little: a few items keep every parameter in play.
@@ -150,7 +156,7 @@ class DiffusionTraining(LightningModule):
         """AdamW with a warm-up and a cosine."""
         config, steps = self.config.train, self.config.trainer.max_steps
         optimizer = torch.optim.AdamW(
-            self.net.parameters(),
+            [p for p in self.net.parameters() if p.requires_grad],
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
