@@ -96,21 +96,38 @@ def test_the_same_step_has_the_same_loss_and_another_step_another(module, materi
     assert a == b != c
 
 
-def test_the_quantile_loss_weighs_conditions_alike_and_is_the_pinball_loss(module, material):
-    pool = material[2]
-    quantiles = torch.randn(*pool.active.shape, K, generator=generator()).sort(dim=-1).values
+def plain_losses(module, quantiles, pool):
+    """The pinball losses of each item, by the function that is tested against an oracle."""
     each = []
     for i in range(len(pool.drug)):
         mask = pool.active[i] & pool.replicate_mask[i]
-        per_level = torch.stack(
-            [
-                pinball_loss(quantiles[i, ..., k : k + 1], pool.target[i], LEVELS[k : k + 1], mask)
-                for k in range(K)
-            ]
-        )
-        each.append(2 * (per_level * module.weights).sum())
-    expected = torch.stack(each).mean()
-    torch.testing.assert_close(module._quantile_loss(quantiles, pool), expected, rtol=1e-4, atol=1e-6)
+        by_level = [
+            pinball_loss(quantiles[i, ..., k : k + 1], pool.target[i], LEVELS[k : k + 1], mask)
+            for k in range(K)
+        ]
+        each.append(2 * (torch.stack(by_level) * module.weights).sum())
+    return torch.stack(each)
+
+
+def test_the_quantile_loss_is_the_pinball_loss_and_a_mask_that_is_easy_weighs_more(module, material):
+    pool = material[2]
+    quantiles = torch.randn(*pool.active.shape, K, generator=generator()).sort(dim=-1).values
+    plain = plain_losses(module, quantiles, pool)
+    alike = [
+        module._quantile_loss(quantiles, replace(pool, sd=torch.full_like(pool.sd, s))) for s in (0.1, 1.0)
+    ]
+    weights = torch.stack(alike) / plain.mean()  # one number for all items whose process knows equally much
+    assert weights[0] > weights[1] > 0
+    level = torch.linspace(0.1, 1.0, len(plain))
+    mixed = module._quantile_loss(quantiles, replace(pool, sd=level[:, None, None].expand_as(pool.sd)))
+    alone = []
+    for k, s in enumerate(level):
+        one = pool.map(lambda x, k=k: x[k : k + 1])
+        same = replace(one, sd=torch.full_like(one.sd, float(s)))
+        alone.append(module._quantile_loss(quantiles[k : k + 1], same))
+    torch.testing.assert_close(mixed, torch.stack(alone).mean(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(alone[0] / plain[0], weights[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(alone[-1] / plain[-1], weights[1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_true_law_has_the_smallest_quantile_loss(module, material):
