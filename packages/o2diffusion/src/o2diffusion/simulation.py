@@ -50,7 +50,11 @@ def simulate_runs(config: SimulationConfig, *, seed: int) -> list[Run]:
     """The same experiments as arrays, without tables: the fast way into training."""
     rng = np.random.default_rng(seed)
     if config.vary:
-        return [run for i in range(config.experiments) for run in _runs(varied(config, rng, i), rng, seed, first=i)]
+        return [
+            run
+            for i in range(config.experiments)
+            for run in _runs(varied(config, rng, i), rng, seed, first=i)
+        ]
     return _runs(config, rng, seed)
 
 
