@@ -5,6 +5,7 @@ Letters: p items of the pool, w windows, n samples a window.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ class Facts:
     """What a model knows of the table it was trained on; saved with it as plain JSON.
 
     `drugs` vocabulary, `scales` unit -> (level, scale) in that unit, `c_ref` smallest positive dose [uM],
-    `concentrations` met [uM], `units` of the table, `hours` the longest condition [h].
+    `concentrations` met [uM], `units` of the table, `hours` the longest condition [h], `wells` a hash of each
+    replicate's curve, by which a table that is scored is known to have been learned from.
     """
 
     drugs: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class Facts:
     concentrations: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
     hours: float = 1.0
+    wells: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -59,7 +62,13 @@ class Facts:
             concentrations=tuple(plain["concentrations"]),
             units=tuple(plain["units"]),
             hours=plain["hours"],
+            wells=tuple(plain.get("wells", ())),
         )
+
+    def met(self, conditions: Sequence[Condition]) -> list[str]:
+        """Ids of the series of which a replicate was trained on, whatever it is called now."""
+        known = set(self.wells)
+        return [c.series_id for c in conditions if not known.isdisjoint(_wells(c))]
 
     def scale(self, unit: str | None) -> tuple[float, float] | None:
         """Level and scale of curves in `unit`, None where the model never met that unit."""
@@ -115,7 +124,20 @@ def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
         concentrations=tuple(doses) if use_drugs else (),
         units=tuple(u for u in scales if u),
         hours=max(float(np.ptp(c.time_h)) for c in conditions),
+        wells=tuple(well for c in conditions for well in _wells(c)),
     )
+
+
+def _wells(condition: Condition) -> list[str]:
+    """A hash of each replicate's samples, from its first on; a replicate of fewer than three has none."""
+    out = []
+    for values in condition.oxygen.T:
+        seen = np.isfinite(values)
+        if seen.sum() >= 3:
+            time = condition.time_h[seen]
+            curve = np.stack([time - time[0], values[seen]]).astype(np.float32)
+            out.append(hashlib.blake2b(curve.tobytes(), digest_size=8).hexdigest())
+    return out
 
 
 def training_pool(conditions: Sequence[Condition], known: Facts, config: Config, *, seed: int) -> Batch:

@@ -108,6 +108,11 @@ def _score(
 
     model = common.the_model(directory, device)
     conditions = common.conditions_of(data, events, seed)
+    met = model.facts.met(conditions)
+    if met:
+        common.say(
+            f"{len(met)} series were seen in training, their scores are not held out: {', '.join(met[:5])}"
+        )
     if not model.facts.drugs and any(c.drug for c in conditions):
         common.say(
             "note: the model was trained without drugs: the table's drugs and concentrations are unused"
