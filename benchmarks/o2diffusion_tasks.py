@@ -88,15 +88,24 @@ def main() -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--conditions", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     if not asked.data.exists():
         print(f"{asked.data}: not there; pass --data and --events", file=sys.stderr)
         return 1
     model = load(asked.model)
-    tables = [evaluate(model.net, simulated(4242, asked.conditions), dataset="simulated", seed=asked.seed)]
+    tables = [
+        evaluate(
+            model.net,
+            simulated(4242, asked.conditions),
+            dataset="simulated",
+            seed=asked.seed,
+            draws=asked.draws,
+        )
+    ]
     real = read_conditions(asked.data, asked.events, notes=[])
-    tables.append(evaluate(model.net, real, dataset="real", seed=asked.seed))
+    tables.append(evaluate(model.net, real, dataset="real", seed=asked.seed, draws=asked.draws))
     if asked.folds:
         tables.append(by_fold(model, real, asked, tables[-1]))
     write(pd.concat(tables, ignore_index=True))
@@ -114,7 +123,11 @@ def by_fold(
     parts = []
     for others, held in held_out(real, asked.folds, asked.seed):
         tuned = adapted(model, others, asked.steps, asked.seed)
-        parts.append(evaluate(tuned.net, held, dataset="real_adapted", seed=asked.seed, simple=False))
+        parts.append(
+            evaluate(
+                tuned.net, held, dataset="real_adapted", seed=asked.seed, draws=asked.draws, simple=False
+            )
+        )
     joined = pd.concat(parts)
     keys = ["dataset", "source", "task", "method", "metric", "seed"]
     joined["total"] = joined["value"] * joined["n"]

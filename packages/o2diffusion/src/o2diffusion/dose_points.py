@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CONTROLS = ("control", "vehicle", "dmso", "untreated")
 TRIM = 0.2  # part of the wells cut on each side of a dose's mean: nothing of up to four
-BELIEF = 4.0  # degrees of freedom of the variance that wells of one dose share
+BELIEF = 2.0  # degrees of freedom of the variance that wells of one dose share
 LEAST = 3  # concentrations of a drug, the control included
 
 

@@ -13,6 +13,8 @@ from scipy.special import ndtr
 
 from o2diffusion.losses import fair_crps
 
+# Between the order statistics of n draws lies the truth, if it is one more draw, as often as said: (n + 1) p.
+ORDER = "weibull"
 Z50, Z90 = 0.6744897501960817, 1.6448536269514722
 
 
@@ -38,7 +40,7 @@ def gaussian_crps(mean: np.ndarray, sd: np.ndarray, truth: np.ndarray) -> np.nda
 def _covered(p: Prediction, truth: np.ndarray, share: float) -> np.ndarray | None:
     """Whether each truth lies in the central interval of `share`."""
     if p.draws is not None:
-        low, high = np.quantile(p.draws, [0.5 - share / 2, 0.5 + share / 2], axis=0)
+        low, high = np.quantile(p.draws, [0.5 - share / 2, 0.5 + share / 2], axis=0, method=ORDER)
         return (truth >= low) & (truth <= high)
     if p.sd is not None:
         return np.abs(truth - p.centre) <= (Z90 if share == 0.9 else Z50) * p.sd
@@ -52,7 +54,7 @@ def _area_covered(p: Prediction, truth: np.ndarray, replicate: np.ndarray) -> fl
         own = replicate == r
         actual = truth[own].mean()
         if p.draws is not None:
-            low, high = np.quantile(p.draws[:, own].mean(axis=1), [0.05, 0.95])
+            low, high = np.quantile(p.draws[:, own].mean(axis=1), [0.05, 0.95], method=ORDER)
             inside.append(low <= actual <= high)
         elif p.area_sd is not None:
             inside.append(abs(actual - p.centre[own].mean()) <= Z90 * p.area_sd[k])
