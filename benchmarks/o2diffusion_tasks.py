@@ -108,7 +108,7 @@ def main() -> int:
     tables.append(evaluate(model.net, real, dataset="real", seed=asked.seed, draws=asked.draws))
     if asked.folds:
         tables.append(by_fold(model, real, asked, tables[-1]))
-    write(pd.concat(tables, ignore_index=True))
+    write(pd.concat(tables, ignore_index=True), asked)
     return 0
 
 
@@ -166,11 +166,17 @@ def coverage(table: pd.DataFrame) -> pd.DataFrame:
     return wanted.pivot_table(index=["dataset", "task"], columns="metric", values="value").reset_index()
 
 
-def write(table: pd.DataFrame) -> None:
+def write(table: pd.DataFrame, asked: argparse.Namespace) -> None:
     """The long table and the headline."""
     table.round(5).to_csv(HERE / "o2diffusion_tasks.csv", index=False)
     lines = ["# The four imputation tasks", ""]
-    lines += ["MAE and fair CRPS in z-scores of the visible cells; ratio: model over best simple.", ""]
+    how = f"--conditions {asked.conditions} --folds {asked.folds} --draws {asked.draws}"
+    lines += [
+        f"{asked.model or 'Default model'}, `{how}`, seed {asked.seed}. MAE and fair CRPS in z-scores of the visible "
+        "cells; ratio: model",
+        "over best simple method of the same run; `near` is within 12 h after a media change.",
+        "",
+    ]
     for part in (headline(table), coverage(table), methods(table)):
         lines += [_markdown(part), ""]
     (HERE / "o2diffusion_tasks.md").write_text("\n".join(lines))
