@@ -178,9 +178,7 @@ def summary(filled: Filled) -> pd.DataFrame:
     table = keys(filled)
     if len(table):
         table["mean"] = filled.draws.mean(axis=0)
-        table[list(QUANTILES)] = np.quantile(
-            filled.draws, list(QUANTILES.values()), axis=0, method="hazen"
-        ).T  # ranks of the draws stand at (i + 1/2) / n
+        table[list(QUANTILES)] = np.quantile(filled.draws, list(QUANTILES.values()), axis=0).T
     if c.unit is not None:
         table["unit"] = c.unit
     return table
