@@ -86,18 +86,27 @@ def test_penalty_pulls_offsets_to_the_average(encoder):
     assert encoder.control.grad is None
 
 
-def test_a_fingerprint_moves_a_known_and_an_unseen_drug_by_the_projection():
+def test_a_structure_moves_a_known_and_an_unseen_drug_by_the_projection():
     encoder = DrugEncoder(2, 6, n_bits=16)
-    bits = (torch.rand(2, 16, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    bits = (torch.rand(3, 16, generator=torch.Generator().manual_seed(1)) > 0.5).float()
     drug, c = torch.tensor([-1, 1]), torch.tensor([2.0, 2.0])
-    plain, with_bits = encoder(drug, c), encoder(drug, c, bits)
+    plain = encoder(drug, c)
+    encoder.describe(bits[:2])
+    encoder.meet(bits[2:])
     level = encoder.dose(c)[:, :1]
-    projected = level * encoder.structure(bits / bits.norm(dim=1, keepdim=True))
-    torch.testing.assert_close(with_bits - plain, projected)
-    assert torch.equal(encoder(drug, c, torch.full((2, 16), torch.nan)), plain)
-    assert torch.equal(encoder(drug, torch.zeros(2), bits), encoder.control.expand(2, -1))
-    with pytest.raises(ValueError, match="16 bits, got 8"):
-        encoder(drug, c, bits[:, :8])
+    projected = level * encoder.structure(bits / bits.norm(dim=1, keepdim=True))[1:2]
+    torch.testing.assert_close(encoder(drug, c)[1:] - plain[1:], projected[:1])
+    average, by_structure, stranger = encoder(torch.tensor([-1, 3, 4]), c[:1].expand(3))
+    torch.testing.assert_close(average, plain[0])
+    torch.testing.assert_close(by_structure - average, projected[0])
+    torch.testing.assert_close(
+        stranger - average, level[0] * encoder.structure(bits[2] / bits[2].norm()), rtol=1e-4, atol=1e-6
+    )
+    assert torch.equal(encoder(drug, torch.zeros(2)), encoder.control.expand(2, -1))
+    with pytest.raises(ValueError, match=r"\(2, 16\), got \(2, 8\)"):
+        encoder.describe(bits[:2, :8])
+    with pytest.raises(ValueError, match="from -1 to 4"):
+        encoder(torch.tensor([5]), torch.tensor([1.0]))
 
 
 NAMES = ["Aspirin", "5-FU", "None", "valproic acid"]

@@ -33,18 +33,50 @@ def kernel(theta, t1, r1, t2, r2):
     )
 
 
+@pytest.mark.parametrize("rounds", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_gradient_is_that_of_finite_differences(seed):
+def test_the_gradient_is_that_of_finite_differences(seed, rounds):
     time, replicate, y = cells(seed)
     distance = np.abs(time[:, None] - time)
     same = (replicate[:, None] == replicate).astype(float)
-    theta = THETA + np.random.default_rng(seed).normal(0, 0.5, 6)
+    phase = time % 0.2
+    apart = np.abs(phase[:, None] - phase) if rounds else None
+    theta = np.concatenate([THETA, gp.REPLAY]) if rounds else THETA
+    theta = theta + np.random.default_rng(seed).normal(0, 0.5, len(theta))
 
     def value(x):
-        return gp._negative_log_evidence(x, distance, same, y)[0]
+        return gp._negative_log_evidence(x, distance, same, y, apart)[0]
 
-    gradient = gp._negative_log_evidence(theta, distance, same, y)[1]
+    gradient = gp._negative_log_evidence(theta, distance, same, y, apart)[1]
     np.testing.assert_allclose(gradient, approx_fprime(theta, value, 1e-6), rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_known_of_the_rounds_fills_a_hidden_round():
+    """Twelve sawteeth of two replicates, one hidden whole: the replay knows it, a stationary process cannot."""
+    time = np.repeat((np.arange(96) + 0.5) / 96, 2)
+    phase, replicate = (time * 12) % 1.0, np.tile([0, 1], 96)
+    y = 1.0 - 2.0 * phase + 0.1 * replicate
+    hidden = (time * 12).astype(int) == 6
+    seen = ~hidden
+
+    def error(with_rounds):
+        p = phase if with_rounds else None
+        known = p[seen] if with_rounds else None
+        theta = gp.fit(time[seen], replicate[seen], y[seen], phase=known)
+        post = gp.posterior(
+            theta,
+            time[seen],
+            replicate[seen],
+            y[seen],
+            time[hidden],
+            replicate[hidden],
+            phase=known,
+            query_phase=p[hidden] if with_rounds else None,
+        )
+        return np.abs(post.mean - y[hidden]).mean()
+
+    assert error(with_rounds=True) < 0.05
+    assert error(with_rounds=False) > 0.2
 
 
 def test_the_evidence_is_the_gaussian_density_times_the_prior():
@@ -52,7 +84,7 @@ def test_the_evidence_is_the_gaussian_density_times_the_prior():
     distance, same = np.abs(time[:, None] - time), (replicate[:, None] == replicate).astype(float)
     k = kernel(THETA, time, replicate, time, replicate) + np.exp(THETA[5]) * np.eye(12)
     sign, log_det = np.linalg.slogdet(k)
-    prior = 0.5 * (((THETA - gp.PRIOR_MEAN) / gp.PRIOR_SD) ** 2).sum()
+    prior = 0.5 * (((THETA - gp.PRIOR_MEAN[:6]) / gp.PRIOR_SD[:6]) ** 2).sum()
     expected = 0.5 * y @ np.linalg.inv(k) @ y + 0.5 * sign * log_det + prior
     np.testing.assert_allclose(gp._negative_log_evidence(THETA, distance, same, y)[0], expected, rtol=1e-6)
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 
 from cytosol.bundle import BundleError
 from cytosol.options import TrainerOptions
+from o2diffusion import chem
 from o2diffusion.conditions import read_conditions
 from o2diffusion.config import Config, ModelConfig, SimulationConfig, TrainConfig
 from o2diffusion.corpus import Facts
@@ -247,6 +249,64 @@ def test_training_from_a_model_keeps_what_it_learnt_and_takes_other_drugs(model)
         torch.testing.assert_close(own[name], model.net.state_dict()[name], atol=1e-6, rtol=1e-5)
     with pytest.raises(ValueError, match="expected a model of the same shape to start from"):
         train(data, config=small(1), start=model)
+
+
+def fake_fingerprints(smiles, n_bits):
+    """Bits of a name's length: as good as any for what is tested here."""
+    return {
+        name: (np.arange(n_bits) % (2 + len(text)) == 0).astype(np.float32) for name, text in smiles.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def structured(tmp_path_factory):
+    """A model of two drugs, trained with their structures, saved and read back."""
+    data = pd.concat([table(i, drug=d, series=d) for i, d in enumerate(["A", "B"])])
+    notes = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chem, "fingerprints", fake_fingerprints)
+        smiles = {"a": "C", "B": "CC", "other": "CCC"}
+        trained = train(data, config=small(12, fingerprint_bits=16), smiles=smiles, notes=notes)
+    assert any("'other' is not a drug of the table" in note for note in notes)
+    path = tmp_path_factory.mktemp("model") / "model"
+    trained.save(path)
+    return load(path)
+
+
+def test_a_new_drug_is_introduced_by_its_structure(structured, monkeypatch, tmp_path):
+    monkeypatch.setattr(chem, "fingerprints", fake_fingerprints)
+    new = table(9, drug="New")
+    with pytest.raises(ValueError, match="unknown drug 'New'"):
+        structured.impute(new, draws=8)
+    average = structured.impute(new, draws=8, unknown_drug=True)
+    structured.meet({"new ": "CCCCC", "A": "ignored: it was trained on"})
+    assert structured.facts.strangers == ("new ",)
+    met = structured.impute(new, draws=8)
+    assert not np.array_equal(values(met), values(average))
+    structured.save(tmp_path / "met")
+    np.testing.assert_array_equal(values(load(tmp_path / "met").impute(new, draws=8)), values(met))
+
+
+def test_structures_are_not_accepted_and_ignored(model, structured):
+    with pytest.raises(ValueError, match="trained with its drugs' structures"):
+        model.meet({"New": "C"})
+    with pytest.raises(ValueError, match=r"fingerprint_bits = 16: needs the drugs' structures"):
+        train(table(), config=small(2, fingerprint_bits=16))
+    with pytest.raises(ValueError, match="expected a table with drugs"):
+        train(table().drop(columns=["drug", "concentration_um"]), config=small(2), smiles={"A": "C"})
+
+
+def test_the_weights_that_are_best_on_held_out_conditions_are_kept():
+    data = pd.concat([table(i, series=f"s{i}") for i in range(8)])
+    config = small(30)
+    config = replace(config, trainer=replace(config.trainer, val_every=5, patience=2))
+    notes = []
+    history = train(data, config=config, notes=notes).history
+    assert history["val_loss"].notna().sum() >= 2
+    assert not notes
+    few = train(data[data["series_id"].isin(["s0", "s1"])], config=config, notes=notes).history
+    assert few["val_loss"].isna().all()
+    assert any("too few to hold some out" in note for note in notes)
 
 
 def test_a_table_with_nothing_to_learn_from_is_refused():

@@ -79,8 +79,8 @@ def test_a_batch_is_padded_to_four_replicates_and_says_so(condition, curves):
 
 def test_the_response_sees_media_changes_only_and_of_many_the_last(condition, curves):
     time, oxygen = curves(0)
-    changes = np.linspace(1, 49, 40)
-    kinds = ["media_change" if k % 2 else "flush" for k in range(40)]
+    changes = np.linspace(1, 49, 160)
+    kinds = ["media_change" if k % 2 else "flush" for k in range(160)]
     one = condition(time, oxygen, changes=changes, kinds=kinds)
     grid = to_grid(one, 32)
     batch = collate([item(grid, block(grid), fallback=SCALE)])

@@ -114,22 +114,32 @@ def gaussian_process(
     value: np.ndarray,
     time: np.ndarray,
     *,
+    phase: np.ndarray | None = None,
     shared: bool = True,
     joint: bool = False,
     theta: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    iterations: int = 30,
 ) -> gp.Posterior:
     """The process of `gp.py` at every cell: mean and sd (t * r,) in C order; `shared=False` fits each trace alone.
 
-    theta: hyper-parameters that are known already, instead of fitting them.
+    phase: (t, r) since the round began, for a shared process. theta: hyper-parameters that are known already, instead
+    of fitting them; start, iterations: where and how long to look for them.
     """
     t, r = value.shape
     span = max(float(np.ptp(time)), 1e-12)
     x, rep, y = (time - time.min()).ravel() / span, np.tile(np.arange(r), t), value.ravel()
     seen = np.isfinite(y)
     if shared:
+        p = None if phase is None else phase.ravel()
+        known = None if p is None else p[seen]
         if theta is None:
-            theta = gp.fit(x[seen], rep[seen], y[seen]) if seen.any() else gp.PRIOR_MEAN
-        return gp.posterior(theta, x[seen], rep[seen], y[seen], x, rep, joint=joint)
+            theta = gp.PRIOR_MEAN
+            if seen.any():
+                theta = gp.fit(x[seen], rep[seen], y[seen], phase=known, start=start, iterations=iterations)
+        return gp.posterior(
+            theta, x[seen], rep[seen], y[seen], x, rep, phase=known, query_phase=p, joint=joint
+        )
     return _trace_by_trace(x.reshape(t, r), y.reshape(t, r))
 
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from o2diffusion.drugs import is_known, match_drug
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BITS = 1024  # of a fingerprint, where a recipe does not say
 RADIUS = 2  # bonds around each atom: the usual ECFP4
 MAX_LENGTH = 5000  # of a SMILES
 
 
-def fingerprints(smiles: Mapping[str, str], n_bits: int = 1024) -> dict[str, np.ndarray]:
+def fingerprints(smiles: Mapping[str, str], n_bits: int = BITS) -> dict[str, np.ndarray]:
     """Morgan fingerprints of drugs: {name: SMILES} -> {name: (n_bits,) float32 of 0 and 1}.
 
     Rogers & Hahn 2010, radius 2, chirality included. Raises ValueError that names every drug whose SMILES is
@@ -40,6 +43,26 @@ def fingerprints(smiles: Mapping[str, str], n_bits: int = 1024) -> dict[str, np.
         name: generator.GetFingerprintAsNumPy(molecule).astype(np.float32)
         for name, molecule in molecules.items()
     }
+
+
+def fingerprints_of(
+    drugs: Sequence[str], smiles: Mapping[str, str], n_bits: int, *, notes: list[str]
+) -> np.ndarray:
+    """Fingerprints of drugs in their order, zeros where `smiles` has none: (len(drugs), n_bits) float32.
+
+    Names match as `match_drug` matches them; `notes` says what was not used and whose structure is not known. Raises as
+    `fingerprints` does.
+    """
+    rows = np.zeros((len(drugs), n_bits), dtype=np.float32)
+    for name, bits in fingerprints(smiles, n_bits).items():
+        if is_known(name, drugs):
+            rows[match_drug(name, drugs)] = bits
+        else:
+            notes.append(f"smiles: {name!r} is not a drug of the table: unused")
+    bare = [name for name, row in zip(drugs, rows, strict=True) if not row.any()]
+    if bare:
+        notes.append(f"smiles: no structure of {', '.join(bare)}: known by name only")
+    return rows
 
 
 def _molecule(chem: Any, text: str) -> Any | None:

@@ -6,12 +6,13 @@ Letters: n times, r replicates, k events. Reading keeps 24 bytes a row: ten mill
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from o2diffusion.bursts import burst_starts
 from o2diffusion.collect import Collector, Series
 from o2diffusion.events import Events, EventTable, read_events
 from o2diffusion.tables import DataError
@@ -29,7 +30,8 @@ class Condition:
 
     `time_h` (n,) float64 strictly increasing [h]; `oxygen` (n, r) float64 in the input's unit, NaN where
     not observed; `wanted` (n, r) bool: rows of the input with missing oxygen, to be filled; `replicates` (r,)
-    labels as in the input. None: no `drug`; `concentration_um` [uM], `unit` not stated.
+    labels as in the input. None: no `drug`; `concentration_um` [uM], `unit` not stated. `bursts` (k,) [h]: when regular
+    bursts of samples began, empty where sampling runs on without pauses.
     """
 
     experiment_id: str
@@ -43,6 +45,7 @@ class Condition:
     wanted: np.ndarray
     events: Events
     source: str | None = None
+    bursts: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def read_conditions(
@@ -195,6 +198,7 @@ def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
         wanted=present & ~seen,
         events=events,
         source=series.source,
+        bursts=burst_starts(time),
     )
 
 

@@ -86,6 +86,9 @@ class TrainConfig:
     )
     windows: int = 64  # media-change windows a step
     use_drugs: bool = True  # learn drugs and concentrations where the table has them
+    keep_wells: bool = (
+        True  # keep a hash of every curve, so that `evaluate` notices when it is asked about them
+    )
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -172,16 +175,31 @@ def _above(name: str, value: float, low: float) -> None:
 
 
 def _default_trainer() -> TrainerOptions:
-    """Minutes on two cores; `trainer.max_steps` is the first number to raise."""
+    """Minutes on two cores; `trainer.max_steps` is the first number to raise.
+
+    With `patience`, every tenth condition is held out and the weights that are best on them are kept.
+    """
     return TrainerOptions(
-        max_steps=2500, batch_size=16, ema_decay=0.995, precision="32-true", checkpoint_every=500
+        max_steps=2500,
+        batch_size=16,
+        ema_decay=0.995,
+        precision="32-true",
+        checkpoint_every=500,
+        val_every=250,
+        patience=4,
     )
 
 
 def _adapting_trainer() -> TrainerOptions:
     """Two minutes on two cores: a trained model has little to learn from one plate."""
     return TrainerOptions(
-        max_steps=300, batch_size=16, ema_decay=0.98, precision="32-true", checkpoint_every=100
+        max_steps=300,
+        batch_size=16,
+        ema_decay=0.98,
+        precision="32-true",
+        checkpoint_every=100,
+        val_every=50,
+        patience=3,
     )
 
 

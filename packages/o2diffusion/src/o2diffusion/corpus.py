@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from o2diffusion.drugs import UNKNOWN, match_drug
+from o2diffusion.drugs import UNKNOWN, is_known, match_drug
 from o2diffusion.pool import make_pool
 from o2diffusion.units import oxygen_unit
 from o2diffusion.windows import MediaResponseDataset, collate_windows
@@ -35,7 +35,8 @@ class Facts:
 
     `drugs` vocabulary, `scales` unit -> (level, scale) in that unit, `c_ref` smallest positive dose [uM],
     `concentrations` met [uM], `units` of the table, `hours` the longest condition [h], `wells` a hash of each
-    replicate's curve, by which a table that is scored is known to have been learned from.
+    replicate's curve, by which a table that is scored is known to have been learned from; `strangers` drugs met
+    later, by their structure alone.
     """
 
     drugs: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Facts:
     units: tuple[str, ...] = ()
     hours: float = 1.0
     wells: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -63,6 +65,7 @@ class Facts:
             units=tuple(plain["units"]),
             hours=plain["hours"],
             wells=tuple(plain.get("wells", ())),
+            strangers=tuple(plain.get("strangers", ())),
         )
 
     def met(self, conditions: Sequence[Condition]) -> list[str]:
@@ -94,6 +97,8 @@ class Facts:
         try:
             return match_drug(drug, self.drugs), dose
         except ValueError:
+            if is_known(drug, self.strangers):  # after the drugs, and the drugs by their structure alone
+                return 2 * len(self.drugs) + match_drug(drug, self.strangers), dose
             if not unknown:
                 raise
             return UNKNOWN, dose
@@ -104,7 +109,7 @@ def _unit_key(unit: str | None) -> str:
     return (oxygen_unit(unit) or unit) if unit else ANY_UNIT
 
 
-def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
+def facts(conditions: Sequence[Condition], *, use_drugs: bool, keep_wells: bool = True) -> Facts:
     """What a table's conditions have in common. Raises ValueError without any condition."""
     if not conditions:
         msg = "expected at least one series to learn from, got none"
@@ -124,7 +129,7 @@ def facts(conditions: Sequence[Condition], *, use_drugs: bool) -> Facts:
         concentrations=tuple(doses) if use_drugs else (),
         units=tuple(u for u in scales if u),
         hours=max(float(np.ptp(c.time_h)) for c in conditions),
-        wells=tuple(well for c in conditions for well in _wells(c)),
+        wells=tuple(well for c in conditions for well in _wells(c)) if keep_wells else (),
     )
 
 
@@ -154,8 +159,25 @@ def training_pool(conditions: Sequence[Condition], known: Facts, config: Config,
     )
     rng = np.random.default_rng(seed)
     forget = torch.as_tensor(rng.random(len(pool.drug)) < config.train.unknown_drug)
-    pool.drug = torch.where(forget, UNKNOWN, pool.drug)
+    nameless = torch.full_like(pool.drug, UNKNOWN)
+    if config.model.fingerprint_bits:  # every other one keeps its structure
+        by_structure = torch.as_tensor(rng.random(len(pool.drug)) < 0.5) & (pool.drug >= 0)
+        nameless = torch.where(by_structure, pool.drug + len(known.drugs), nameless)
+    pool.drug = torch.where(forget, nameless, pool.drug)
     return pool
+
+
+HELD_OUT = 10  # of so many conditions one shows how well the others generalise
+FEWEST_TO_HOLD = 6
+
+
+def hold_out(conditions: Sequence[Condition], seed: int) -> tuple[list[Condition], list[Condition]]:
+    """Conditions to learn from and to judge by: every tenth, at least one; none of fewer than six."""
+    n = len(conditions)
+    if n < FEWEST_TO_HOLD:
+        return list(conditions), []
+    chosen = set(np.random.default_rng([seed, n]).permutation(n)[: max(1, n // HELD_OUT)].tolist())
+    return [c for i, c in enumerate(conditions) if i not in chosen], [conditions[i] for i in sorted(chosen)]
 
 
 @dataclass

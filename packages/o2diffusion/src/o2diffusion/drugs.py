@@ -63,10 +63,12 @@ class DrugEncoder(nn.Module):
 
     `n_drugs` may be 0. Index -1 is an unknown drug: offset zero, so the average of the drugs learnt. At
     level 0 every drug is the control. A missing concentration adds a vector of its own, at a learnt level.
-    With `n_bits` > 0 an offset is the table's plus a projection of the drug's fingerprint: an unseen drug
-    with a structure gets the projection alone (show the net index -1 with a fingerprint now and then in
-    training, else the table takes all).
+    With `n_bits` > 0 an offset is the drug's own plus a projection of its fingerprint (`describe`). Index
+    n_drugs + i is drug i by its structure alone: training shows it now and then, else the own offset takes
+    all. Drugs that were not trained on come after these (`meet`).
     """
+
+    structures: Tensor
 
     def __init__(self, n_drugs: int, d: int, n_bits: int = 0, *, c_ref: float = 1.0) -> None:
         super().__init__()
@@ -78,19 +80,28 @@ class DrugEncoder(nn.Module):
         self.not_given = nn.Parameter(torch.zeros(d))
         self.typical = nn.Parameter(torch.ones(()))  # the level at which a drug without a concentration acts
         self.structure = nn.Linear(n_bits, d, bias=False) if n_bits else None
+        if n_bits:
+            self.register_buffer("structures", torch.zeros(2 * n_drugs, n_bits))
 
-    def forward(self, drug: Tensor, concentration: Tensor, fingerprint: Tensor | None = None) -> Tensor:
-        """Embedding (b, d) of `drug` (b,) int, `concentration` (b,) [uM, NaN = not given].
+    def describe(self, bits: Tensor) -> None:
+        """Set the drugs' fingerprints (n_drugs, n_bits), zeros where there is none; ValueError for other shapes."""
+        self._check_bits(bits, self.n_drugs)
+        self.structures = torch.cat([bits, bits]).to(self.average)
 
-        `fingerprint` (b, n_bits): zeros or NaN in the rows of drugs without a structure; None = no row has
-        one.
-        """
-        self._check(drug, fingerprint)
+    def meet(self, bits: Tensor) -> None:
+        """Add drugs known by fingerprints (m, n_bits) alone as the next m indices; ValueError for other shapes."""
+        self._check_bits(bits, len(bits))
+        self.structures = torch.cat([self.structures, bits.to(self.structures)])
+
+    def forward(self, drug: Tensor, concentration: Tensor) -> Tensor:
+        """Embedding (b, d) of `drug` (b,) int, `concentration` (b,) [uM, NaN = not given]."""
+        self._check(drug)
         level, missing = self.dose(concentration).unsqueeze(-2).unbind(-1)  # (b, 1) each
         level = level + missing * self.typical
-        effect = self.average + torch.cat([self.offset, torch.zeros_like(self.average)[None]])[drug]
-        if self.structure is not None and fingerprint is not None:
-            bits = fingerprint.nan_to_num().to(effect.dtype)
+        named = torch.where(drug < self.n_drugs, drug, UNKNOWN)
+        effect = self.average + torch.cat([self.offset, torch.zeros_like(self.average)[None]])[named]
+        if self.structure is not None:
+            bits = torch.cat([self.structures, self.structures.new_zeros(1, self.n_bits)])[drug]
             effect = effect + self.structure(bits / bits.norm(dim=-1, keepdim=True).clamp(min=1.0))
         return self.control + level * effect + missing * self.not_given
 
@@ -100,15 +111,18 @@ class DrugEncoder(nn.Module):
         zero = self.average.new_zeros(())
         return torch.stack([part.square().mean() if part.numel() else zero for part in parts]).sum()
 
-    def _check(self, drug: Tensor, fingerprint: Tensor | None) -> None:
-        if fingerprint is not None and (self.structure is None or fingerprint.shape[-1] != self.n_bits):
-            msg = f"expected fingerprints of {self.n_bits} bits, got {fingerprint.shape[-1]}"
+    def _check_bits(self, bits: Tensor, rows: int) -> None:
+        if not self.n_bits or tuple(bits.shape) != (rows, self.n_bits):
+            msg = f"expected fingerprints ({rows}, {self.n_bits}), got {tuple(bits.shape)}"
             raise ValueError(msg)
+
+    def _check(self, drug: Tensor) -> None:
+        known = len(self.structures) if self.n_bits else self.n_drugs
         if torch.compiler.is_compiling() or not drug.numel():
             return
-        if int(drug.min()) < UNKNOWN or int(drug.max()) >= self.n_drugs:
+        if int(drug.min()) < UNKNOWN or int(drug.max()) >= known:
             low, high = int(drug.min()), int(drug.max())
-            msg = f"expected drug indices from -1 to {self.n_drugs - 1}, got {low} to {high}"
+            msg = f"expected drug indices from -1 to {known - 1}, got {low} to {high}"
             raise ValueError(msg)
 
 
@@ -138,3 +152,8 @@ def match_drug(name: str, vocabulary: Sequence[str]) -> int:
         f"unknown drug {name!r}: {known} use --unknown-drug for the average of the drugs the model has learnt"
     )
     raise ValueError(msg)
+
+
+def is_known(name: str, vocabulary: Sequence[str]) -> bool:
+    """Whether `match_drug` finds the name."""
+    return name in vocabulary or _fold(name) in {_fold(known) for known in vocabulary}

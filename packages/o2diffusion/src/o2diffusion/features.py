@@ -13,10 +13,12 @@ from threadpoolctl import ThreadpoolController
 
 from o2diffusion import baselines, gp
 from o2diffusion.grid import Grid, scale_of
+from o2diffusion.rounds import phase, restarts
 
-EXPERTS = ("gaussian_process", "template_process", "linear", "replicate_mean", "event_template")
+EXPERTS = ("gaussian_process", "linear", "replicate_mean", "event_template")
 CHANNELS = 23
-GLOBALS = 16
+GLOBALS = 14
+REFITS = 12  # steps of the search that begins where another mask's ended
 _BLAS = ThreadpoolController()  # small matrices: a second BLAS thread costs more than it gives
 MIN_SD = 0.01  # [z] floor of the process's SD: a flat curve is not known to a billionth
 
@@ -26,7 +28,7 @@ class Features:
     """One masked grid as arrays.
 
     `channels` (t, r, c), `globals` (g,), `experts` (t, r, k) [z], `sd` (t, r) [z] of the Gaussian process,
-    `level` and `scale` of the visible cells in the input's unit, `theta` (2, 6) of the two processes.
+    `level` and `scale` of the visible cells in the input's unit, `theta` (9,) of the process.
     """
 
     channels: np.ndarray
@@ -74,35 +76,37 @@ def _event_channels(grid: Grid) -> np.ndarray:
     return out
 
 
-def featurize(grid: Grid, *, fallback: tuple[float, float], theta: np.ndarray | None = None) -> Features:
+def featurize(
+    grid: Grid,
+    *,
+    fallback: tuple[float, float],
+    theta: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+) -> Features:
     """Look at the visible cells of a grid once.
 
     fallback: level and scale to use where nothing is visible. theta: the process's hyper-parameters when they are
-    known already (training reuses them for several masks of one condition).
+    known already; start: those of another mask of the same condition, where the search for them begins.
     """
     seen = grid.observed
     t, r = seen.shape
     level, scale = scale_of(grid.value, seen, fallback)
     z = (grid.value - level) / scale
     events = grid.condition.events.time_h
-    shape = baselines.template(z, grid.time, events)
+    begun = restarts(grid)
+    since, until = phase(grid, begun)
     with _BLAS.limit(limits=1):
-        quick = baselines.gaussian_process(
+        belief = baselines.gaussian_process(
             z,
             gp.event_clock(grid.time, _inside(grid, events), grid.edges[-1] - grid.edges[0]),
-            theta=None if theta is None else theta[0],
+            phase=since if begun.size else None,
+            theta=theta,
+            start=start,
+            iterations=REFITS if start is not None else 30,
         )
-        above = quick
-        if shape.any():
-            above = baselines.gaussian_process(
-                z - shape, grid.time, theta=None if theta is None else theta[1]
-            )
-    mean, sd = quick.mean.reshape(t, r), np.maximum(quick.sd.reshape(t, r), MIN_SD)
-    wide = np.maximum(above.sd.reshape(t, r), MIN_SD)
+    mean, sd = belief.mean.reshape(t, r), np.maximum(belief.sd.reshape(t, r), MIN_SD)
     fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
-    experts = np.stack(
-        [mean, shape + above.mean.reshape(t, r), *(fill(z, grid.time, events) for fill in fills)], axis=-1
-    )
+    experts = np.stack([mean, *(fill(z, grid.time, events) for fill in fills)], axis=-1)
     before, after = _distances(seen)
     others = seen.sum(axis=1, keepdims=True) - seen
     known = np.where(seen, z, 0.0)
@@ -113,25 +117,26 @@ def featurize(grid: Grid, *, fallback: tuple[float, float], theta: np.ndarray | 
         np.log(sd),
         np.where(seen, (known - mean) / sd, 0.0) / 3,
         *((experts[..., k] - mean) / (sd + 0.05) / 3 for k in range(1, len(EXPERTS))),
-        np.log(wide),
         (grid.time - grid.centre[:, None]) / grid.width,
         np.log1p(before) / 3,
         np.log1p(after) / 3,
         others / 3.0,
         (known.sum(axis=1, keepdims=True) - known) / np.maximum(others, 1),
         np.broadcast_to(np.linspace(-1, 1, t)[:, None], (t, r)),
+        since / 3,
+        until / 3,
     ]
     shared = np.broadcast_to(_event_channels(grid)[:, None, :], (t, r, 7))
     channels = np.concatenate([np.stack(columns, axis=-1), shared], axis=-1)
     share = float(seen.mean())
     numbers = np.array(
         [
-            *(quick.theta - gp.PRIOR_MEAN) / 2,
-            *(above.theta - gp.PRIOR_MEAN) / 2,
+            *(belief.theta - gp.PRIOR_MEAN) / 2,
             share,
             float(not seen.any()),
             r / 4,
             np.log1p(seen.sum()) / 6,
+            np.log1p(len(begun)) / 3,
         ]
     )
     return Features(
@@ -141,5 +146,5 @@ def featurize(grid: Grid, *, fallback: tuple[float, float], theta: np.ndarray | 
         sd.astype(np.float32),
         level,
         scale,
-        np.stack([quick.theta, above.theta]),
+        belief.theta,
     )

@@ -3,6 +3,11 @@
 y[t, r] = shared(t) + individual_r(t) + offset_r + noise, with Matérn-3/2 kernels (Rasmussen & Williams 2006,
 eq. 4.17). Six hyper-parameters are found by marginal likelihood (eq. 5.9) for each condition on its own.
 
+Where a run starts afresh again and again (measurement cycles, flushes, media changes), `phase` says how long ago, and a
+seventh to ninth hyper-parameter add replay(phase, t): curves that are alike at the same phase of neighbouring rounds,
+half of it shared by the replicates, half each one's own (a locally periodic kernel, section 5.4.3, with rounds of any
+length).
+
 Letters: n visible samples, m query cells, s settings. Times are divided by the condition's duration, values are
 z-scores, so one prior fits minutes and weeks, mg/L and percent.
 """
@@ -25,8 +30,11 @@ START = np.log(
         ]
     )
 )
-PRIOR_MEAN = np.log(np.array([1.0, 0.15, 0.1, 0.2, 0.1, 0.02]))
-PRIOR_SD = np.array([1.5, 1.2, 2.0, 1.5, 2.0, 2.0])
+REPLAY = np.log(
+    [0.5, 0.3, 0.5]
+)  # of the replay: variance, length in phase, length in time over which it changes
+PRIOR_MEAN = np.concatenate([np.log([1.0, 0.15, 0.1, 0.2, 0.1, 0.02]), REPLAY])
+PRIOR_SD = np.array([1.5, 1.2, 2.0, 1.5, 2.0, 2.0, 2.0, 1.0, 1.5])
 LOW, HIGH = np.log(1e-5), np.log(50.0)
 ROOT3 = np.sqrt(3.0)
 _POTRF, _POTRI = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
@@ -36,7 +44,7 @@ _POTRF, _POTRI = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
 class Posterior:
     """What the process believes at the query cells: `mean` and `sd` (m,), `covariance` (m, m) when asked for.
 
-    `theta` (6,) are the hyper-parameters behind it.
+    `theta` (9,) are the hyper-parameters behind it.
     """
 
     mean: np.ndarray
@@ -66,17 +74,37 @@ def _matern(distance: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray
     return (1.0 + a) * decay, a * a * decay
 
 
+def _terms(
+    theta: np.ndarray, distance: np.ndarray, same: np.ndarray, apart: np.ndarray | None
+) -> list[np.ndarray | None]:
+    """Derivatives of the covariance by each hyper-parameter but the noise (None): those by variances add up to it."""
+    v_s, l_s, v_i, l_i, v_o, _ = np.exp(theta[:6])
+    (k_s, dk_s), (k_i, dk_i) = _matern(distance, l_s), _matern(distance, l_i)
+    terms = [v_s * k_s, v_s * dk_s, v_i * k_i * same, v_i * dk_i * same, v_o * same, None]
+    if apart is not None:
+        v_p, l_p, l_t = np.exp(theta[6:])
+        (k_p, dk_p), (k_t, dk_t) = _matern(apart, l_p), _matern(distance, l_t)
+        half = v_p * (0.5 + 0.5 * same)
+        terms += [half * k_p * k_t, half * dk_p * k_t, half * k_p * dk_t]
+    return terms
+
+
+VARIANCES = (0, 2, 4, 6)  # of the hyper-parameters, those whose terms make up the covariance
+
+
+def _sum(terms: list[np.ndarray | None]) -> np.ndarray:
+    """The covariance without noise."""
+    return np.sum([terms[i] for i in VARIANCES if i < len(terms)], axis=0)
+
+
 def _negative_log_evidence(
-    theta: np.ndarray, distance: np.ndarray, same: np.ndarray, y: np.ndarray
+    theta: np.ndarray, distance: np.ndarray, same: np.ndarray, y: np.ndarray, apart: np.ndarray | None = None
 ) -> tuple[float, np.ndarray]:
     """Minus log p(y | theta) p(theta) and its gradient (Rasmussen & Williams 2006, eqs 5.8 and 5.9)."""
-    v_s, l_s, v_i, l_i, v_o, v_n = np.exp(theta)
-    k_s, dk_s = _matern(distance, l_s)
-    k_i, dk_i = _matern(distance, l_i)
-    k_i, dk_i = k_i * same, dk_i * same
-    k = v_s * k_s + v_i * k_i + v_o * same
+    terms = _terms(theta, distance, same, apart)
+    k, v_n = _sum(terms), np.exp(theta[5])
     k[np.diag_indices_from(k)] += v_n + 1e-8
-    prior = (theta - PRIOR_MEAN) / PRIOR_SD
+    prior = (theta - PRIOR_MEAN[: len(theta)]) / PRIOR_SD[: len(theta)]
     chol, info = _POTRF(k, lower=1)
     if info != 0:
         return 1e10, np.zeros_like(theta)
@@ -85,26 +113,26 @@ def _negative_log_evidence(
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     value = 0.5 * y @ alpha + np.log(np.diag(chol)).sum() + 0.5 * (prior**2).sum()
     w = inverse - np.outer(alpha, alpha)
-    gradient = 0.5 * np.array(
-        [
-            v_s * np.vdot(w, k_s),
-            v_s * np.vdot(w, dk_s),
-            v_i * np.vdot(w, k_i),
-            v_i * np.vdot(w, dk_i),
-            v_o * np.vdot(w, same),
-            v_n * np.trace(w),
-        ]
-    )
-    return value, gradient + prior / PRIOR_SD
+    gradient = 0.5 * np.array([v_n * np.trace(w) if d is None else np.vdot(w, d) for d in terms])
+    return value, gradient + prior / PRIOR_SD[: len(theta)]
 
 
 def fit(
-    time: np.ndarray, replicate: np.ndarray, y: np.ndarray, *, max_points: int = 256, iterations: int = 30
+    time: np.ndarray,
+    replicate: np.ndarray,
+    y: np.ndarray,
+    *,
+    phase: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    max_points: int = 256,
+    iterations: int = 30,
 ) -> np.ndarray:
-    """Hyper-parameters theta (6,) of one condition by marginal likelihood with a weak prior.
+    """Hyper-parameters theta (9,) of one condition by marginal likelihood with a weak prior.
 
-    time: (n,) in units of the duration. replicate: (n,) integer labels. y: (n,) z-scores. About `max_points` samples
-    at evenly chosen times are used: the evidence of six numbers does not need them all, and its cost grows as n cubed.
+    time: (n,) in units of the duration. replicate: (n,) integer labels. y: (n,) z-scores. phase: (n,) since the round
+    began; without it the last three stay at the prior's mean. start: (9,) where to begin the search. About `max_points`
+    samples at evenly chosen times are used: the evidence of nine numbers does not need them all, and its cost grows as
+    n cubed.
     """
     if len(y) > max_points:
         # Whole times: a choice among the replicates of one time would depend on their order.
@@ -112,19 +140,28 @@ def fit(
         count = max(len(times) * max_points // len(y), 2)
         some = np.isin(time, times[np.linspace(0, len(times) - 1, count).round().astype(int)])
         time, replicate, y = time[some], replicate[some], y[some]
+        phase = None if phase is None else phase[some]
     distance = np.abs(time[:, None] - time[None, :])
     same = (replicate[:, None] == replicate[None, :]).astype(float)
-    scores = [_negative_log_evidence(s, distance, same, y)[0] for s in START]
+    apart, starts = None, START
+    if phase is not None:
+        apart = np.abs(phase[:, None] - phase[None, :])
+        starts = np.concatenate([START, np.broadcast_to(REPLAY, (len(START), 3))], axis=1)
+    if start is not None:
+        starts = start[None, : starts.shape[1]]
+    scores = (
+        [_negative_log_evidence(s, distance, same, y, apart)[0] for s in starts] if len(starts) > 1 else [0]
+    )
     best = minimize(
         _negative_log_evidence,
-        START[int(np.argmin(scores))],
-        args=(distance, same, y),
+        starts[int(np.argmin(scores))],
+        args=(distance, same, y, apart),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(LOW, HIGH)] * 6,
+        bounds=[(LOW, HIGH)] * starts.shape[1],
         options={"maxiter": iterations},
     )
-    return best.x
+    return np.concatenate([best.x, PRIOR_MEAN[starts.shape[1] :]])
 
 
 def posterior(
@@ -135,35 +172,42 @@ def posterior(
     query_time: np.ndarray,
     query_replicate: np.ndarray,
     *,
+    phase: np.ndarray | None = None,
+    query_phase: np.ndarray | None = None,
     joint: bool = False,
 ) -> Posterior:
     """Mean and SD of a new *measurement* (noise included) at the m query cells given the n visible ones.
 
-    query_time: (m,), query_replicate: (m,). With `joint` also the covariance (m, m).
+    query_time, query_replicate and query_phase: (m,). With `joint` also the covariance (m, m).
     """
-    v_s, l_s, v_i, l_i, v_o, v_n = np.exp(theta)
+    v_n = np.exp(theta[5])
+    here = (query_time, query_replicate, query_phase)
+    there = (time, replicate, phase)
 
-    def kernel(t1: np.ndarray, r1: np.ndarray, t2: np.ndarray, r2: np.ndarray) -> np.ndarray:
-        distance = np.abs(t1[:, None] - t2[None, :])
-        same = r1[:, None] == r2[None, :]
-        return v_s * _matern(distance, l_s)[0] + same * (v_i * _matern(distance, l_i)[0] + v_o)
+    def kernel(a: tuple[np.ndarray | None, ...], b: tuple[np.ndarray | None, ...]) -> np.ndarray:
+        distance, same, apart = (
+            None if p is None or q is None else np.abs(p[:, None] - q[None, :])
+            for p, q in zip(a, b, strict=True)
+        )
+        return _sum(_terms(theta, distance, same == 0, apart))
 
-    prior_variance = v_s + v_i + v_o + v_n
+    terms = VARIANCES if phase is not None else VARIANCES[:-1]
+    prior_variance = np.exp(theta[list(terms)]).sum() + v_n
     if len(y) == 0:
-        cov = kernel(query_time, query_replicate, query_time, query_replicate) if joint else None
+        cov = kernel(here, here) if joint else None
         if cov is not None:
             cov[np.diag_indices_from(cov)] += v_n
         mean = np.zeros(len(query_time))
         return Posterior(mean, np.full(len(query_time), np.sqrt(prior_variance)), theta, cov)
-    k = kernel(time, replicate, time, replicate)
+    k = kernel(there, there)
     k[np.diag_indices_from(k)] += v_n + 1e-8
     chol = cho_factor(k, lower=True)
-    cross = kernel(query_time, query_replicate, time, replicate)
+    cross = kernel(here, there)
     mean = cross @ cho_solve(chol, y)
     half = solve_triangular(chol[0], cross.T, lower=True)
     variance = np.maximum(prior_variance - (half**2).sum(0), v_n)
     covariance = None
     if joint:
-        covariance = kernel(query_time, query_replicate, query_time, query_replicate) - half.T @ half
+        covariance = kernel(here, here) - half.T @ half
         covariance[np.diag_indices_from(covariance)] += v_n
     return Posterior(mean, np.sqrt(variance), theta, covariance)

@@ -183,11 +183,15 @@ def impute_conditions(
 ) -> list[Filled]:
     """Joint draws at every wanted sample of the conditions; those of one window belong together."""
     work = items_of(conditions, cells=net.config.cells, fallbacks=fallbacks, who=who)
-    filled = fill(net, [one for _, one, _ in work], draws, generator=torch.Generator().manual_seed(seed))
-    rng = np.random.default_rng(seed)
+    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in conditions]
-    for (k, one, answered), f in zip(work, filled, strict=True):
-        parts[k].append(_at_samples(conditions[k], one, answered, f, rng))
+    # A window asked for one time only has nothing to draw together but the replicates: it needs no denoising.
+    alone = [np.count_nonzero(answered.any(axis=1)) == 1 for _, _, answered in work]
+    for joint in (True, False):
+        chosen = [w for w, single in zip(work, alone, strict=True) if single != joint]
+        filled = fill(net, [one for _, one, _ in chosen], draws, generator=generator, joint=joint)
+        for (k, one, answered), f in zip(chosen, filled, strict=True):
+            parts[k].append(_at_samples(conditions[k], one, answered, f, rng))
     return [_joined(c, p, draws) for c, p in zip(conditions, parts, strict=True)]
 
 

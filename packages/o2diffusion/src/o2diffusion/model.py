@@ -77,6 +77,22 @@ class Encoded:
         return Encoded(*(getattr(self, f.name).repeat_interleave(n, dim=0) for f in fields(self)))
 
 
+def common_part(x: Tensor, c_noise: Tensor, active: Tensor) -> Tensor:
+    """Best guesses of what hidden cells have in common, from noisy scores: (b, t, r) -> (b, t, r, 3).
+
+    If all cells of a group shared one score ~ N(0, 1), its posterior mean from n of them at level sigma would be
+    mean * n / (n + sigma^2). The groups: a replicate's cells, a time's replicates, all. Convolutions would have to
+    find these sums over a hundred cells of noise by themselves. x: scaled by c_in as the preconditioner does.
+    """
+    variance = torch.exp(8.0 * c_noise.double()).to(x.dtype).view(-1, 1, 1)  # c_noise = ln(sigma) / 4
+    # NaN times zero, in a padded replicate, would be NaN
+    x = torch.where(active, x, 0.0) * torch.sqrt(1.0 + variance)
+    count = active.to(x.dtype)
+    groups = ((1,), (2,), (1, 2))
+    means = [x.sum(g, keepdim=True) / (count.sum(g, keepdim=True) + variance) for g in groups]
+    return torch.stack([m.expand_as(x) for m in means], dim=-1) * count[..., None]
+
+
 class _ScoreNet(nn.Module):
     """The net inside the preconditioner: noisy scores (b, t, r) and what the encoder saw -> (b, t, r)."""
 
@@ -85,14 +101,15 @@ class _ScoreNet(nn.Module):
         d, d_cond = config.seen_width, config.cond_width
         self.level = nn.Sequential(nn.Linear(32, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
         self.unet = AdaptiveReplicateUNet(
-            2 + d, 1, d_cond, config.denoiser_levels, patch=config.denoiser_patch
+            5 + d, 1, d_cond, config.denoiser_levels, patch=config.denoiser_patch
         )
 
     def forward(
         self, x: Tensor, c_noise: Tensor, *, encoded: Encoded, active: Tensor, replicate_mask: Tensor
     ) -> Tensor:
         cond = encoded.cond + self.level(sinusoidal(c_noise * 100.0, 32).to(x.dtype))
-        inputs = torch.cat([torch.stack([x * active, active.to(x.dtype)], dim=-1), encoded.seen], dim=-1)
+        own = torch.stack([x * active, active.to(x.dtype)], dim=-1)
+        inputs = torch.cat([own, common_part(x, c_noise, active), encoded.seen], dim=-1)
         return self.unet(inputs, replicate_mask, cond)[..., 0]
 
 

@@ -18,16 +18,17 @@ from cytosol.bundle import BundleError, load_bundle, load_weights, save_bundle
 from cytosol.config import from_dict, to_dict
 from cytosol.device import pick_device
 from cytosol.manifest import MANIFEST
-from o2diffusion import __version__
+from o2diffusion import __version__, chem
 from o2diffusion.conditions import Condition, iter_conditions, read_conditions
 from o2diffusion.config import Config
-from o2diffusion.corpus import Facts, facts, training_pool, training_windows
+from o2diffusion.corpus import Facts, facts, hold_out, training_pool, training_windows
+from o2diffusion.drugs import is_known
 from o2diffusion.generating import generate_table
 from o2diffusion.imputing import Filled, add_times, impute_conditions
 from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
     from o2diffusion.media import MediaChangeSchedule
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Table = pd.DataFrame | str | Path
 KIND = "o2diffusion.oxygen_model"
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+BLIND = (0.0, 1.0)  # level and scale where nothing is known of either
 BATCH = 8  # conditions imputed together: bounds memory
 DEFAULT = Path(__file__).with_name("default_model")
 
@@ -76,6 +78,24 @@ class OxygenModel:
             extra={"facts": self.facts.as_dict()},
             force=force,
         )
+
+    def meet(self, smiles: Mapping[str, str]) -> OxygenModel:
+        """Introduce drugs that the model was not trained on by their structures {name: SMILES}; returns itself.
+
+        Names that it was trained on keep what was learned. Raises ValueError for a model that was trained without
+        structures or a SMILES that cannot be read, ImportError where RDKit is absent.
+        """
+        bits = self.config.model.fingerprint_bits
+        if not bits:
+            msg = "expected a model trained with its drugs' structures (`train --smiles F`), this one was not"
+            raise ValueError(msg)
+        met = (*self.facts.drugs, *self.facts.strangers)
+        new = {name: text for name, text in smiles.items() if not is_known(name, met)}
+        if new:
+            found = chem.fingerprints(new, bits)
+            self.net.drug_encoder.meet(torch.as_tensor(np.stack(list(found.values()))))
+            self.facts = replace(self.facts, strangers=(*self.facts.strangers, *found))
+        return self
 
     def impute(
         self,
@@ -130,8 +150,9 @@ class OxygenModel:
         self, conditions: Sequence[Condition], draws: int, seed: int, *, unknown: bool
     ) -> list[Filled]:
         known = facts(conditions, use_drugs=False)
-        fallbacks = [self.facts.scale(c.unit) or known.scale(c.unit) or (0.0, 1.0) for c in conditions]
+        fallbacks = [self.facts.scale(c.unit) or known.scale(c.unit) or BLIND for c in conditions]
         self._say_unused(conditions)
+        self._say_blind(conditions, fallbacks)
         who = [self.facts.who(c, unknown=unknown) for c in conditions]
         return impute_conditions(self.net, conditions, fallbacks=fallbacks, who=who, draws=draws, seed=seed)
 
@@ -140,6 +161,16 @@ class OxygenModel:
         note = "the model was trained without drugs: the table's drugs and concentrations are unused"
         if not self.facts.drugs and any(c.drug for c in conditions) and note not in self.notes:
             self.notes.append(note)
+
+    def _say_blind(self, conditions: Sequence[Condition], fallbacks: Sequence[tuple[float, float]]) -> None:
+        """Tell of series that show nothing in a unit that nobody knows the usual level of."""
+        for condition, fallback in zip(conditions, fallbacks, strict=True):
+            if fallback == BLIND and not np.isfinite(condition.oxygen).any() and condition.wanted.any():
+                unit = condition.unit or "not stated"
+                self.notes.append(
+                    f"series {condition.series_id}: no oxygen observed and unit {unit} not known to the model: "
+                    "filled around 0 with a spread of 1, which says nothing"
+                )
 
     def generate(
         self,
@@ -205,6 +236,8 @@ def load(path: str | PathLike[str] | None = None) -> OxygenModel:
     config = from_dict(Config, bundle.config)
     known = Facts.from_dict(bundle.extra["facts"])
     net = FlexibleReplicateDiffusionModel(config.model, n_drugs=len(known.drugs))
+    if known.strangers:
+        net.drug_encoder.meet(torch.zeros(len(known.strangers), config.model.fingerprint_bits))
     load_weights(net, bundle.tensors)
     history = Path(path) / "history.csv" if path is not None else None
     return OxygenModel(
@@ -219,6 +252,7 @@ def train(
     config: Config | None = None,
     out: str | PathLike[str] | None = None,
     start: OxygenModel | None = None,
+    smiles: Mapping[str, str] | None = None,
     seed: int = 0,
     resume: bool = False,
     force: bool = False,
@@ -226,9 +260,10 @@ def train(
 ) -> OxygenModel:
     """Train on a table; `out` gets the bundle, checkpoints and history (a temporary directory without it).
 
-    start: a model whose weights to begin with (adapting the default one to a plate). Raises DataError for a faulty
-    table, ValueError where it holds nothing to learn from, BundleError where `out` holds a model already and neither
-    `force` nor `resume` is given.
+    start: a model whose weights to begin with (adapting the default one to a plate). smiles: structures of the table's
+    drugs {name: SMILES}, so that drugs it does not hold can be introduced later (`OxygenModel.meet`).
+    Raises DataError for a faulty table, ValueError where it holds nothing to learn from, BundleError where `out` holds
+    a model already and neither `force` nor `resume` is given.
     """
     from o2diffusion.training import build, train_network  # Lightning is slow to load and only needed here
 
@@ -242,22 +277,48 @@ def train(
         conditions: Sequence[Condition] = read_conditions(data, events, notes=notes, seed=seed)
     else:
         conditions = data
-    known = facts(conditions, use_drugs=config.train.use_drugs)
+    known = facts(conditions, use_drugs=config.train.use_drugs, keep_wells=config.train.keep_wells)
+    config, structures = _described(config, known, smiles, notes)
     with torch.random.fork_rng(devices=[]):  # the first weights come from the seed, whatever ran before
         torch.default_generator.manual_seed(seed)
         net = build(config, known)
     if start is not None:
         adopt(net, start.net)
-    pool = training_pool(conditions, known, config, seed=seed)
-    windows = training_windows(conditions, known)
+    if structures is not None:
+        net.drug_encoder.describe(structures)
+    learned, judged = hold_out(conditions, seed) if config.trainer.patience else (list(conditions), [])
+    pool = training_pool(learned, known, config, seed=seed)
+    held = training_pool(judged, known, config, seed=seed + 1) if judged else None
+    if config.trainer.patience and held is None:
+        notes.append(f"{len(conditions)} series are too few to hold some out: the last weights are kept")
+    windows = training_windows(learned, known)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch if out is None else out)
-        history = train_network(net, pool, windows, config, out=folder, seed=seed, resume=resume, force=force)
+        history = train_network(
+            net, pool, windows, config, out=folder, seed=seed, held=held, resume=resume, force=force
+        )
         model = OxygenModel(net.eval(), config, known, history)
         model.notes = notes
         if out is not None:
             model.save(out, force=True)
     return model
+
+
+def _described(
+    config: Config, known: Facts, smiles: Mapping[str, str] | None, notes: list[str]
+) -> tuple[Config, torch.Tensor | None]:
+    """The configuration with fingerprints switched on where `smiles` asks for them, and those of the drugs."""
+    bits = config.model.fingerprint_bits
+    if smiles is None:
+        if bits:
+            msg = f"model.fingerprint_bits = {bits}: needs the drugs' structures; give smiles"
+            raise ValueError(msg)
+        return config, None
+    if not known.drugs:
+        msg = "smiles: expected a table with drugs to train on (and train.use_drugs on), got none"
+        raise ValueError(msg)
+    rows = chem.fingerprints_of(known.drugs, smiles, bits or chem.BITS, notes=notes)
+    return replace(config, model=replace(config.model, fingerprint_bits=rows.shape[1])), torch.as_tensor(rows)
 
 
 def adopt(net: FlexibleReplicateDiffusionModel, other: FlexibleReplicateDiffusionModel) -> None:
@@ -266,7 +327,12 @@ def adopt(net: FlexibleReplicateDiffusionModel, other: FlexibleReplicateDiffusio
     Raises ValueError where the two differ in shape.
     """
     own = net.state_dict()
-    private = {"drug_encoder.offset", "media_dynamics.oxygen_scale", "media_dynamics.time_scale_h"}
+    private = {
+        "drug_encoder.offset",
+        "drug_encoder.structures",
+        "media_dynamics.oxygen_scale",
+        "media_dynamics.time_scale_h",
+    }
     for name, value in other.state_dict().items():
         if name in private or name.endswith("c_ref"):
             continue

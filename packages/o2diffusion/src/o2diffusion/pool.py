@@ -1,6 +1,7 @@
 """Masked conditions made ready once, as tensors: what training draws its batches from.
 
-The Gaussian process is the dear part, so it is fitted once a condition and mask family and used for several masks.
+The Gaussian process is the dear part. It is fitted to each mask anew: one fitted to what another mask shows would know
+more than it may, and training would learn to trust it too much.
 Letters as in `model.py`; p items of the pool.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from o2diffusion.features import Features, featurize
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
     from o2diffusion.conditions import Condition
 
-MAX_EVENTS = 16  # media changes the response module sees; a longer schedule keeps its last
+_BLAS = ThreadpoolController().select(user_api="blas")
+MAX_EVENTS = 64  # media changes that the response module adds up: those before them have long decayed
 FEWEST = 8  # observed cells: below, a condition teaches nothing
 
 
@@ -47,11 +50,12 @@ def item(
     *,
     fallback: tuple[float, float],
     theta: np.ndarray | None = None,
+    start: np.ndarray | None = None,
     drug: int = -1,
     concentration: float = float("nan"),
 ) -> Item:
     """A grid with its `active` cells (t, r) hidden; their truth is kept where the grid holds it."""
-    features = featurize(grid.hide(active), fallback=fallback, theta=theta)
+    features = featurize(grid.hide(active), fallback=fallback, theta=theta, start=start)
     target = np.where(active & grid.observed, (grid.value - features.level) / features.scale, 0.0)
     return Item(features, active, target.astype(np.float32), grid, drug, concentration)
 
@@ -103,22 +107,21 @@ def _items(job: tuple[Any, ...]) -> Batch | None:
     grid = to_grid(condition, cells, **_window(condition, rng))
     if grid.observed.sum() < FEWEST:
         return None
-    theta, made = None, []
+    start, made = None, []
     for _ in range(masks):
         hidden = training_mask(grid.observed, rng, everything=everything)
-        blank = not (grid.observed & ~hidden).any()
+        known = (grid.observed & ~hidden).any()
         made.append(
             item(
                 grid,
                 hidden,
                 fallback=fallback,
-                theta=None if blank else theta,
+                start=start if known else None,
                 drug=drug,
                 concentration=concentration,
             )
         )
-        if theta is None and not blank:
-            theta = made[-1].features.theta
+        start = made[-1].features.theta if known else start
     return collate(made)
 
 
@@ -152,8 +155,9 @@ def make_pool(
         (c, masks, everything, f, w, (seed, k), cells)
         for k, (c, f, w) in enumerate(zip(conditions, fallbacks, who, strict=True))
     ]
-    # Threads, since the linear algebra releases the interpreter.
-    with ThreadPoolExecutor(workers or os.cpu_count()) as executor:
+    # Threads, since the linear algebra releases the interpreter. One limit around them all: their own, taken back in
+    # another order than they were set, would leave any number behind.
+    with ThreadPoolExecutor(workers or os.cpu_count()) as executor, _BLAS.limit(limits=1):
         parts = [part for part in executor.map(_items, jobs) if part is not None]
     if not parts:
         msg = (

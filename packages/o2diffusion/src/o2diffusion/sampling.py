@@ -6,6 +6,7 @@ Letters: b batch, t time cells, r replicates, n draws, k quantiles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,6 +80,16 @@ def draw_scores(
     return torch.cat(parts) * active
 
 
+def shared_scores(
+    encoded: Encoded, active: Tensor, replicate_mask: Tensor, n: int, *, generator: torch.Generator
+) -> Tensor:
+    """Normal scores that are one number a replicate, correlated among them: (n, b, t, r), as `draw_scores`."""
+    b, t, r = active.shape
+    real, correlation = replicate_mask.cpu(), encoded.correlation.cpu()
+    each = [generate_replicate_aware_noise((b, 1, r), real, correlation, generator) for _ in range(n)]
+    return torch.stack(each).to(active.device).expand(n, b, t, r) * active
+
+
 @torch.no_grad()
 def fill(
     net: FlexibleReplicateDiffusionModel,
@@ -88,10 +99,12 @@ def fill(
     generator: torch.Generator,
     batch_size: int = 32,
     steps: int = STEPS,
+    joint: bool = True,
 ) -> list[Fill]:
     """Quantiles and n joint draws of each item's active cells, in the input's unit.
 
-    Cells that are not active hold the observed value, or NaN. n = 0 gives quantiles only.
+    Cells that are not active hold the observed value, or NaN. n = 0 gives quantiles only. joint=False: replicates are
+    drawn together, times are not (every cell of a replicate has the same score).
     """
     net.eval()
     device = next(net.parameters()).device
@@ -102,15 +115,8 @@ def fill(
         encoded = net.encode(batch)
         values = encoded.quantiles.new_zeros(0, *batch.active.shape)
         if n:
-            scores = draw_scores(
-                net,
-                encoded,
-                batch.active,
-                batch.replicate_mask,
-                max(n, FEWEST),
-                generator=generator,
-                steps=steps,
-            )
+            draw = partial(draw_scores, net, steps=steps) if joint else shared_scores
+            scores = draw(encoded, batch.active, batch.replicate_mask, max(n, FEWEST), generator=generator)
             values = from_scores(exact_scores(scores)[:n], encoded.quantiles)
         for j, one in enumerate(part):
             filled.append(_in_units(one, encoded.quantiles[j], values[:, j]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from o2diffusion.config import SimulationConfig
     from o2diffusion.measurement import Run
 
-MIXTURE = {"plate": 0.35, "respirometry": 0.35, "intermittent": 0.15, "cycles": 0.15}
+MIXTURE = {"plate": 0.40, "respirometry": 0.30, "intermittent": 0.10, "cycles": 0.20}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from o2diffusion.corpus import Facts, Windows
 
 EARLY_ITEMS = 2  # of a batch that the denoiser sees in the first part of training
-EASE = 0.15  # [z] softens the weight of items that the process knows well already
+EASE = 0.5  # [z] softens the weight of items that the process knows well already
 TYPICAL = 0.4  # [z] brings the weighted score back to the size of a plain one
 NEAR_CELLS = 4.0  # decay of the media proximity, in cells
 
@@ -88,6 +88,14 @@ class DiffusionTraining(LightningModule):
         """The sum of the four losses for one batch."""
         generator = step_generator(self.seed, self.global_step, self.global_rank)
         return self.loss(Batch(**batch), generator)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """What held-out conditions say of the part that learns: the quantiles' CRPS, or the denoiser's loss."""
+        held = Batch(**batch)
+        encoded = self.net.encode(held)
+        if self.config.train.denoiser_only:
+            return self._denoiser_loss(encoded, held, torch.Generator().manual_seed(index))
+        return self._quantile_loss(encoded.quantiles, held)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The loss of a batch with the step's own randomness: a scalar."""
@@ -182,18 +190,24 @@ def train_network(
     *,
     out: Path,
     seed: int,
+    held: Batch | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> pd.DataFrame:
-    """Train a network in place; `out` gets checkpoints and history.csv. Returns the history."""
+    """Train a network in place; `out` gets checkpoints and history.csv. Returns the history.
+
+    held: items to stop by and to choose the weights by (`trainer.patience`); without them the last weights are kept.
+    """
     data = PoolDataset(pool)
+    options = config.trainer if held is not None else replace(config.trainer, patience=None)
     module = DiffusionTraining(net, config, seed=seed, windows=windows)
     return fit(
         module,
         data,
-        options=config.trainer,
+        options=options,
         out=out,
         seed=seed,
+        val_data=None if held is None else PoolDataset(held),
         resume=resume,
         force=force,
         collate=data.collate,

@@ -40,6 +40,12 @@ UnknownDrug = Annotated[
     bool,
     typer.Option("--unknown-drug", help="Give a drug the model has not met the average of those it has."),
 ]
+Smiles = Annotated[
+    Path | None,
+    typer.Option(
+        "--smiles", metavar="F", help=f"Structures of drugs, columns drug and smiles {TABLE}; needs [chem]."
+    ),
+]
 Words = Annotated[
     list[str],
     typer.Argument(
@@ -135,8 +141,27 @@ def folder_of(file: Path) -> None:
         raise ValueError(msg)
 
 
-def the_model(path: Path | None, device: str) -> OxygenModel:
-    """The model of a directory, or the one that comes with the package, on its device."""
+def structures(file: Path | None) -> dict[str, str] | None:
+    """The SMILES of drugs by name; None without a file."""
+    from o2diffusion.tables import DataError
+    from o2diffusion.verbs.refill import read_table
+
+    if file is None:
+        return None
+    table = read_table(file, ["drug", "smiles"])
+    bad = table["drug"].isna() | table["smiles"].isna() | table["drug"].duplicated()
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        msg = f"{file}: row {row + 1}: expected a drug, once, and its SMILES, got {table['drug'].iloc[row]!r}"
+        raise DataError(msg)
+    return dict(zip(table["drug"].astype(str), table["smiles"].astype(str), strict=True))
+
+
+def the_model(path: Path | None, device: str, smiles: Path | None = None) -> OxygenModel:
+    """The model of a directory, or the one that comes with the package, on its device.
+
+    smiles: a table of drugs to introduce to it by their structures.
+    """
     from o2diffusion import oxygen_model
 
     if path is not None and not path.is_dir():
@@ -145,7 +170,10 @@ def the_model(path: Path | None, device: str) -> OxygenModel:
     if path is None and not oxygen_model.DEFAULT.is_dir():
         msg = "the package's own model is not installed: name the directory of a trained one"
         raise ValueError(msg)
-    return oxygen_model.load(path).to(device)
+    model = oxygen_model.load(path)
+    if smiles is not None:
+        model.meet(structures(smiles) or {})
+    return model.to(device)
 
 
 def conditions_of(data: Path, events: Path | None, seed: int) -> list[Condition]:

@@ -41,6 +41,7 @@ def impute(
     every: common.Every = None,
     draws_out: DrawsOut = None,
     unknown_drug: common.UnknownDrug = False,
+    smiles: common.Smiles = None,
     fit_here: FitHere = False,
     fit_out: FitOut = None,
     config: cli.ConfigFile = None,
@@ -58,11 +59,18 @@ def impute(
             msg = "--fit-out: keeps the model that --fit-here makes; give both or neither"
             raise ValueError(msg)
         cli.refuse_existing(fit_out, force=force, resume=resume)
-    model = common.the_model(directory, device)
+    model = common.the_model(directory, device, None if fit_here else smiles)
     chosen = models.plan(config, keys, seed=seed, device=device, start=model)
     if fit_here:
         model = models.fit(
-            data, events, chosen, fit_out, start=model, resume=resume and fit_out is not None, force=force
+            data,
+            events,
+            chosen,
+            fit_out,
+            start=model,
+            smiles=smiles,
+            resume=resume and fit_out is not None,
+            force=force,
         )
         model = model.to(device)
     count = chosen.sampling.draws if draws is None else draws
@@ -122,6 +130,7 @@ def generate(
     out: common.Out,
     events_out: EventsOut = None,
     unknown_drug: common.UnknownDrug = False,
+    smiles: common.Smiles = None,
     config: cli.ConfigFile = None,
     seed: cli.Seed = None,
     device: cli.Device = "auto",
@@ -137,7 +146,7 @@ def generate(
     changes = _times(media_changes)
     directory, keys = common.model_and_keys(words)
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
-    model = common.the_model(directory, device)
+    model = common.the_model(directory, device, smiles)
     if drug is not None and not model.facts.drugs:
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
     count = chosen.sampling.draws if draws is None else draws

@@ -49,6 +49,7 @@ def dose_response(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="P", help="Picture of the fits.")] = None,
     draws: common.Draws = None,
     unknown_drug: common.UnknownDrug = False,
+    smiles: common.Smiles = None,
     config: cli.ConfigFile = None,
     seed: cli.Seed = None,
     device: cli.Device = "auto",
@@ -68,7 +69,7 @@ def dose_response(
     span = hours_of(window)
     directory, keys = common.model_and_keys(words)
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
-    model = common.the_model(directory, device)
+    model = common.the_model(directory, device, smiles)
     filled = model.impute_iter(
         data,
         events,

@@ -31,6 +31,7 @@ def train(
         Path, typer.Option("--out", metavar="DIR", help="Directory for model, history, checkpoints.")
     ],
     start: Start = None,
+    smiles: common.Smiles = None,
     config: cli.ConfigFile = None,
     seed: cli.Seed = None,
     device: cli.Device = "auto",
@@ -42,7 +43,7 @@ def train(
     cli.refuse_existing(out, force=force, resume=resume)
     origin = None if start is None else common.the_model(None if start == DEFAULT else Path(start), "cpu")
     chosen = plan(config, overrides, seed=seed, device=device, start=origin)
-    model = fit(data, events, chosen, out, start=origin, resume=resume, force=force)
+    model = fit(data, events, chosen, out, start=origin, smiles=smiles, resume=resume, force=force)
     typer.echo(f"{out}: {_told(model)}")
 
 
@@ -70,6 +71,7 @@ def fit(
     out: Path | None,
     *,
     start: OxygenModel | None,
+    smiles: Path | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> OxygenModel:
@@ -84,6 +86,7 @@ def fit(
         config=config,
         out=out,
         start=start,
+        smiles=common.structures(smiles),
         seed=config.seed,
         resume=resume,
         force=force,

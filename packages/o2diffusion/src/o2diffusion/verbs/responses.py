@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from o2diffusion.oxygen_model import OxygenModel
+
 Drugs = Annotated[
     list[str],
     typer.Option("--drug", help="Ask the model for this drug; may be repeated. Without it: all it knows."),
+]
+Kinds = Annotated[
+    list[str],
+    typer.Option("--event-kind", help="Events to measure in --data, may be repeated [media_change]."),
 ]
 Doses = Annotated[
     list[float], typer.Option("--concentration", help="At this concentration [uM]; may be repeated.")
@@ -33,6 +39,8 @@ def profile(
     concentrations: Doses = [],  # noqa: B006
     draws: common.Draws = None,
     unknown_drug: common.UnknownDrug = False,
+    smiles: common.Smiles = None,
+    event_kinds: Kinds = [],  # noqa: B006
     config: cli.ConfigFile = None,
     seed: cli.Seed = None,
     device: cli.Device = "auto",
@@ -55,30 +63,39 @@ def profile(
     parts = []
     if data is not None:
         count = chosen.sampling.draws if draws is None else draws
-        parts.append(_measured(data, events, draws=count, seed=chosen.seed))
+        kinds = event_kinds or ["media_change"]
+        parts.append(_measured(data, events, kinds=kinds, draws=count, seed=chosen.seed))
+    elif event_kinds:
+        msg = "--event-kind: chooses among a table's events; give --data and --events too"
+        raise ValueError(msg)
     if data is None or directory is not None or drugs or concentrations:
-        parts.append(_believed(directory, device, drugs, concentrations, unknown=unknown_drug))
+        model = common.the_model(directory, device, smiles)
+        parts.append(_believed(model, drugs, concentrations, unknown=unknown_drug))
     table = pd.concat(parts, ignore_index=True)
     write_table([table], out)
     typer.echo("\n".join([*_lines(table), f"{out}: {len(table)} profiles"]))
 
 
-def _measured(data: Path, events: Path | None, *, draws: int, seed: int) -> pd.DataFrame:
-    """The responses of a table's own media changes."""
+def _measured(data: Path, events: Path | None, *, kinds: list[str], draws: int, seed: int) -> pd.DataFrame:
+    """The responses to a table's own events."""
+    from o2diffusion.events import KINDS
     from o2diffusion.profiles import profile as measure
 
-    found = measure(common.conditions_of(data, events, seed), draws=draws, seed=seed)
+    strange = [kind for kind in kinds if kind not in KINDS]
+    if strange:
+        msg = f"--event-kind: expected one of {', '.join(KINDS)}, got {strange[0]!r}"
+        raise ValueError(msg)
+    found = measure(common.conditions_of(data, events, seed), kinds=kinds, draws=draws, seed=seed)
     found.insert(0, "of", "table")
     return found
 
 
 def _believed(
-    directory: Path | None, device: str, drugs: list[str], concentrations: list[float], *, unknown: bool
+    model: OxygenModel, drugs: list[str], concentrations: list[float], *, unknown: bool
 ) -> pd.DataFrame:
     """The responses that a model has learned."""
     from o2diffusion.profiles import model_profiles
 
-    model = common.the_model(directory, device)
     if drugs and not model.facts.drugs:
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
     found = model_profiles(model, drugs or None, concentrations or None, unknown_drug=unknown)
