@@ -50,6 +50,18 @@ def test_replicates_in_another_order_give_features_in_that_order(shown):
     assert_alike(a, b, order=list(order), atol=5e-3)  # hyper-parameters found by a search
 
 
+def test_a_replicate_that_shows_nothing_is_expected_where_the_others_are(shown):
+    grid = shown()
+    hidden = np.zeros(grid.value.shape, dtype=bool)
+    hidden[:, 1] = True
+    found = featurize(grid.hide(hidden), fallback=FALLBACK)
+    process = found.experts[..., 0]
+    np.testing.assert_allclose(process[:, 1], process[:, [0, 2]].mean(axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.channels[:, 1, 2], np.clip(process[:, 1], -6, 6), rtol=1e-5)
+    nothing = featurize(grid.hide(np.ones(grid.value.shape, dtype=bool)), fallback=FALLBACK)
+    assert not nothing.experts.any()
+
+
 @pytest.mark.parametrize(("factor", "shift"), [(0.0417, 0.0), (1e-6, 0.0), (3.0, 500.0)])
 def test_another_unit_gives_the_same_features(shown, factor, shift):
     a = featurize(shown(), fallback=FALLBACK)

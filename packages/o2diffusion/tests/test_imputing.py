@@ -119,6 +119,24 @@ def test_adding_times_keeps_every_sample_and_asks_for_every_step(condition, seed
         assert (asked.wanted[row] | np.isfinite(asked.oxygen[row])).all()
 
 
+def test_a_window_asked_for_one_time_needs_no_denoising(tiny_net, condition, curves, monkeypatch):
+    time, oxygen = curves(0, n=400)
+    oxygen[150] = np.nan
+    one = condition(time, oxygen)
+
+    def never(*given, **named):
+        raise AssertionError
+
+    monkeypatch.setattr(tiny_net.denoiser, "forward", never)
+    kept = {"fallbacks": [(40.0, 20.0)], "who": [(-1, float("nan"))], "draws": 400, "seed": 0}
+    (filled,) = impute_conditions(tiny_net, [one], **kept)
+    assert filled.draws.shape == (400, 3)
+    assert np.isfinite(filled.draws).all()
+    oxygen[151] = np.nan
+    with pytest.raises(AssertionError):
+        impute_conditions(tiny_net, [condition(time, oxygen)], **kept)
+
+
 @pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), 1e-7])
 def test_a_step_that_is_none_is_refused(condition, curves, every):
     with pytest.raises(ValueError, match="every: expected a step"):

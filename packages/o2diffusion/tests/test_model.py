@@ -10,7 +10,7 @@ from torch import nn
 from cytosol import testing
 from o2diffusion.grid import to_grid
 from o2diffusion.marginals import K
-from o2diffusion.model import Batch, FlexibleReplicateDiffusionModel
+from o2diffusion.model import Batch, FlexibleReplicateDiffusionModel, common_part
 from o2diffusion.pool import collate, item
 
 BY_REPLICATE = ("channels", "experts", "sd", "active", "target")  # (b, t, r, ...)
@@ -206,3 +206,46 @@ def test_a_network_comes_back_from_its_state(module, inputs, tiny_config):
         return ByReplicate(FlexibleReplicateDiffusionModel(tiny_config, n_drugs=2).eval())
 
     testing.assert_state_round_trip(module, make, inputs)
+
+
+def test_the_common_part_is_the_posterior_mean_of_cells_that_share_one_score():
+    """Against the dense Gaussian posterior of a constant, cell by cell of the group."""
+    rng = torch.Generator().manual_seed(0)
+    active = torch.rand(2, 12, 3, generator=rng) < 0.5
+    noisy, sigma = torch.randn(2, 12, 3, generator=rng), torch.tensor([0.4, 7.0])
+    scaled = noisy / torch.sqrt(1 + sigma**2)[:, None, None]
+    found = common_part(scaled, sigma.log() / 4, active)
+    for b in range(2):
+        for group, members in (
+            (0, [[(t, r) for t in range(12)] for r in range(3)]),
+            (1, [[(t, r) for r in range(3)] for t in range(12)]),
+            (2, [[(t, r) for t in range(12) for r in range(3)]]),
+        ):
+            for cells in members:
+                on = [c for c in cells if active[b][c]]
+                if not on:
+                    continue
+                x = torch.stack([noisy[b][c] for c in on]).double()
+                k = torch.ones(len(on), len(on), dtype=torch.float64) + sigma[b].double() ** 2 * torch.eye(
+                    len(on), dtype=torch.float64
+                )
+                expected = torch.ones(len(on), dtype=torch.float64) @ torch.linalg.solve(k, x)
+                for c in on:
+                    assert found[b][c][group] == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
+    assert not found[~active].any()
+    spoilt = torch.where(active, scaled, torch.nan)
+    torch.testing.assert_close(common_part(spoilt, sigma.log() / 4, active), found)
+
+
+def test_a_replicate_that_shows_nothing_is_centred_between_the_fills(tiny_net, condition, curves):
+    grid = to_grid(condition(*curves(0, r=3)), 32)
+    hidden = np.zeros(grid.value.shape, dtype=bool)
+    hidden[:, 1] = True
+    hidden[5:9, 0] = True
+    batch = collate([item(grid, hidden, fallback=(40.0, 20.0))])
+    middle = tiny_net.encode(batch).quantiles[0, ..., K // 2]
+    low, high = batch.experts[0].min(-1).values - 1e-5, batch.experts[0].max(-1).values + 1e-5
+    assert ((middle >= low) & (middle <= high))[:, 1].all()
+    assert not ((middle >= low) & (middle <= high))[
+        :, 0
+    ].all()  # where something is seen, fills are corrected

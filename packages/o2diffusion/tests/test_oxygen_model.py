@@ -338,7 +338,7 @@ def simulated():
 
 def test_a_small_training_beats_linear_interpolation_on_new_plates_and_drugs(simulated):
     learning, unseen = simulated
-    model = train(learning, config=small(120, cells=64), seed=0)
+    model = train(learning, config=small(40, cells=128), seed=0)
     assert model.history["train_loss"].iloc[-1] < model.history["train_loss"].iloc[0]
     scores = evaluate(
         model.net,
@@ -350,7 +350,7 @@ def test_a_small_training_beats_linear_interpolation_on_new_plates_and_drugs(sim
     )
     found = scores[(scores["metric"].isin(["mae", "crps"])) & (scores["source"] == "all")]
     by = found.pivot_table(index="method", columns="metric", values="value")
-    assert by.loc["o2diffusion", "mae"] < 0.85 * by.loc["linear", "mae"]
+    assert by.loc["o2diffusion", "mae"] < 0.7 * by.loc["linear", "mae"]
     assert by.loc["o2diffusion", "crps"] < 0.7 * by.loc["linear", "crps"]
     assert by.loc["o2diffusion", "crps"] < by.loc["gp_per_trace", "crps"]
     ours = scores[(scores["source"] == "all") & (scores["method"] == "o2diffusion")].set_index("metric")[

@@ -143,3 +143,20 @@ def test_draws_are_joint(tiny_net, items):
         net.denoiser = kept
     draws = found.draws[:, items[1].active]
     assert np.corrcoef(draws.T).min() > 0.9
+
+
+def test_without_denoising_replicates_are_drawn_together(tiny_net, items):
+    batch = collate(items)
+    encoded = tiny_net.encode(batch)
+    scores = sampling.shared_scores(
+        encoded, batch.active, batch.replicate_mask, 2000, generator=torch.Generator().manual_seed(0)
+    )
+    assert scores.shape == (2000, *batch.active.shape)
+    assert not scores[:, ~batch.active].any()
+    block = batch.active[2].all(dim=1).nonzero()[0, 0]
+    found = np.corrcoef(scores[:, 2, block].T.numpy())
+    assert found[0, 1] == pytest.approx(float(encoded.correlation[2].detach()), abs=0.05)
+    joint, apart = fill(tiny_net, items, 50), fill(tiny_net, items, 50, joint=False)
+    for a, b, one in zip(joint, apart, items, strict=True):
+        np.testing.assert_allclose(np.sort(a.draws, axis=0), np.sort(b.draws, axis=0), rtol=1e-4)
+        assert np.isfinite(b.draws[:, one.active]).all()

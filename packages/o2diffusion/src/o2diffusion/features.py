@@ -105,6 +105,10 @@ def featurize(
             iterations=REFITS if start is not None else 30,
         )
     mean, sd = belief.mean.reshape(t, r), np.maximum(belief.sd.reshape(t, r), MIN_SD)
+    shown = seen.any(axis=0)
+    if shown.any():
+        # Replicates are exchangeable: one that shows nothing is expected where the others are, not nearer to zero.
+        mean[:, ~shown] = mean[:, shown].mean(axis=1, keepdims=True)
     fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
     experts = np.stack([mean, *(fill(z, grid.time, events) for fill in fills)], axis=-1)
     before, after = _distances(seen)

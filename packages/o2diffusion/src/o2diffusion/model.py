@@ -113,6 +113,16 @@ class _ScoreNet(nn.Module):
         return self.unet(inputs, replicate_mask, cond)[..., 0]
 
 
+def _may_shift(batch: Batch) -> Tensor:
+    """Where the fills may be corrected: (b, 1, r, 1) of 0 and 1.
+
+    Not in a replicate that shows nothing beside others that do: those say all there is to know of its course, and what
+    training plates taught of such replicates does not carry over to others.
+    """
+    shown = (batch.channels[..., 1] > 0.5).any(dim=1) & batch.replicate_mask
+    return (shown | ~shown.any(dim=1, keepdim=True)).to(batch.channels.dtype)[:, None, :, None]
+
+
 class FlexibleReplicateDiffusionModel(nn.Module):
     """Fills, interpolates, forecasts and generates 1-4 oxygen curves of a condition.
 
@@ -171,6 +181,7 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         """Gated experts plus a correction, and increasing quantiles around them: (b, t, r, k) [z]."""
         n = len(EXPERTS)
         gate, shift, spread, shape = self.head(h).split([n, 1, 1, K - 1], dim=-1)
+        shift = shift * _may_shift(batch)
         padded = ~batch.replicate_mask[
             :, None, :, None
         ]  # may hold NaN, which a gradient of zero would carry on

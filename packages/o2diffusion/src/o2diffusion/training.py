@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EARLY_ITEMS = 2  # of a batch that the denoiser sees in the first part of training
 EASE = 0.5  # [z] softens the weight of items that the process knows well already
-TYPICAL = 0.4  # [z] brings the weighted score back to the size of a plain one
+TYPICAL = 0.8  # [z] brings the weighted score back to the size of a plain one
 NEAR_CELLS = 4.0  # decay of the media proximity, in cells
 
 
