@@ -122,18 +122,28 @@ def items_of(
 ) -> list[tuple[int, Item, np.ndarray]]:
     """The windows of the conditions as items: whose it is, the item, the wanted samples (n, r) that it answers for."""
 
-    def look(job: tuple[int, float, float, np.ndarray]) -> tuple[int, Item, np.ndarray]:
-        k, start, end, answered = job
-        grid = to_grid(conditions[k], cells, start=start, end=end)
-        drug, concentration = who[k]
-        one = item(grid, ~grid.observed, fallback=fallbacks[k], drug=drug, concentration=concentration)
-        return k, one, answered
+    def look(k: int) -> list[tuple[int, Item, np.ndarray]]:
+        found, (drug, concentration) = [], who[k]
+        last: dict[float, np.ndarray] = {}  # hyper-parameters by length of the window: the next search begins there
+        for start, end, answered in gap_windows(conditions[k]):
+            grid, length = to_grid(conditions[k], cells, start=start, end=end), round(end - start, 9)
+            one = item(
+                grid,
+                ~grid.observed,
+                fallback=fallbacks[k],
+                start=last.get(length),
+                drug=drug,
+                concentration=concentration,
+            )
+            if grid.observed.any():
+                last[length] = one.features.theta
+            found.append((k, one, answered))
+        return found
 
-    jobs = [(k, *window) for k, condition in enumerate(conditions) for window in gap_windows(condition)]
     # Threads, since the linear algebra releases the interpreter. One limit around them all: their own, taken back in
     # another order than they were set, would leave any number behind.
     with ThreadPoolExecutor(torch.get_num_threads()) as executor, _BLAS.limit(limits=1):
-        return list(executor.map(look, jobs))
+        return [one for found in executor.map(look, range(len(conditions))) for one in found]
 
 
 def _sample_noise(condition: Condition, one: Item) -> np.ndarray:
