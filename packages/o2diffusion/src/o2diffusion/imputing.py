@@ -124,7 +124,9 @@ def items_of(
 
     def look(k: int) -> list[tuple[int, Item, np.ndarray]]:
         found, (drug, concentration) = [], who[k]
-        last: dict[float, np.ndarray] = {}  # hyper-parameters by length of the window: the next search begins there
+        last: dict[
+            float, np.ndarray
+        ] = {}  # hyper-parameters by length of the window: the next search begins there
         for start, end, answered in gap_windows(conditions[k]):
             grid, length = to_grid(conditions[k], cells, start=start, end=end), round(end - start, 9)
             one = item(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from o2diffusion.config import ModelConfig
 
 MAX_REPLICATES = 4
+# Shares of `features.EXPERTS` for a replicate that shows nothing: of the others by the process, and by the template.
+UNSEEN_GATE = (0.7, 0.0, 0.0, 0.3)
 
 
 @dataclass
@@ -113,8 +115,8 @@ class _ScoreNet(nn.Module):
         return self.unet(inputs, replicate_mask, cond)[..., 0]
 
 
-def _may_shift(batch: Batch) -> Tensor:
-    """Where the fills may be corrected: (b, 1, r, 1) of 0 and 1.
+def _may_correct(batch: Batch) -> Tensor:
+    """Where fills may be chosen and corrected cell by cell: (b, 1, r, 1) of 0 and 1.
 
     Not in a replicate that shows nothing beside others that do: those say all there is to know of its course, and what
     training plates taught of such replicates does not carry over to others.
@@ -181,12 +183,18 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         """Gated experts plus a correction, and increasing quantiles around them: (b, t, r, k) [z]."""
         n = len(EXPERTS)
         gate, shift, spread, shape = self.head(h).split([n, 1, 1, K - 1], dim=-1)
-        shift = shift * _may_shift(batch)
+        corrected = _may_correct(batch)
+        shift = shift * corrected
         padded = ~batch.replicate_mask[
             :, None, :, None
         ]  # may hold NaN, which a gradient of zero would carry on
         experts, sd = batch.experts.masked_fill(padded, 0.0), batch.sd[..., None].masked_fill(padded, 1.0)
-        centre = (torch.softmax(gate, dim=-1) * experts).sum(-1, keepdim=True)
+        gate = torch.softmax(gate, dim=-1)
+        if (
+            not self.training
+        ):  # a learned gate is no better here, and strays on curves unlike those of training
+            gate = torch.where(corrected > 0, gate, gate.new_tensor(UNSEEN_GATE))
+        centre = (gate * experts).sum(-1, keepdim=True)
         unit = sd * torch.exp(spread.clamp(-5, 5))
         steps = STEP * torch.exp((shape * 2).clamp(-4, 4))
         ladder = torch.nn.functional.pad(steps.cumsum(-1), (1, 0))
