@@ -329,6 +329,10 @@ def test_a_model_without_drugs_says_that_drugs_are_unused(
     words = ["--drug", "new", "--concentration", 1, "--draws", 2, "--hours", 50]
     assert sh("generate", without_drugs, *words, "--out", tmp_path / "new.csv") == 0
     assert "unused" in sh.err
+    made = pd.read_csv(tmp_path / "new.csv")  # curves that know no drug are not labelled with one
+    assert made["drug"].isna().all()
+    assert made["concentration_um"].isna().all()
+    assert not made["series_id"].str.contains("new").any()
 
 
 def test_fit_here_adapts_to_the_table_and_can_keep_the_model(

@@ -130,7 +130,7 @@ class _Tally:
         "unsorted": "rows not in order of time: sorted",
         "repeated": "rows given twice alike: kept once",
         "short": "one time only: kept",
-        "empty": "no observed oxygen: kept, everything is to be filled",
+        "empty": "no observed oxygen: kept; what is filled is only what is usual in its unit",
         "constant": "oxygen that never changes: kept",
         "merged": "events at the same time: merged into one",
         "before": "events before the first sample: kept",

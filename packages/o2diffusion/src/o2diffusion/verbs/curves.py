@@ -147,8 +147,9 @@ def generate(
     directory, keys = common.model_and_keys(words)
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
     model = common.the_model(directory, device, smiles)
-    if drug is not None and not model.facts.drugs:
+    if not model.facts.drugs and (drug is not None or concentration is not None):
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
+        drug = concentration = None  # a file must not say what its curves do not know
     count = chosen.sampling.draws if draws is None else draws
     table = model.generate(
         drug,
