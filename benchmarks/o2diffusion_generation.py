@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,16 +22,19 @@ from scipy.stats import ks_2samp
 
 from o2diffusion.conditions import Condition, read_conditions
 from o2diffusion.config import Config, SimulationConfig
-from o2diffusion.generating import blank_grid
+from o2diffusion.fitting import train
+from o2diffusion.generating import blank_grid, draw_whole
 from o2diffusion.grid import to_grid
 from o2diffusion.media import MediaChangeSchedule
-from o2diffusion.oxygen_model import OxygenModel, train
 from o2diffusion.physics import media_response
 from o2diffusion.pool import item
-from o2diffusion.sampling import fill
 from o2diffusion.simulation import simulate
 
+if TYPE_CHECKING:
+    from o2diffusion.oxygen_model import OxygenModel
+
 HERE = Path(__file__).parent
+DRAWS = 4  # of each condition
 SMALL = 5.0  # [% air saturation] a smaller spike has no half-decay to speak of
 PLATES = SimulationConfig(protocol="plate", experiments=3, drugs=8, concentrations=8)
 
@@ -78,10 +82,10 @@ def collect(model: OxygenModel, held: list[Condition], seed: int) -> tuple[dict,
         hidden = np.ones(blank.value.shape, dtype=bool)
         items.append(item(blank, hidden, fallback=scale, drug=who[0], concentration=who[1]))
         grids.append((to_grid(condition, model.net.config.cells, start=0.0, end=hours), changes, hours))
-    filled = fill(model.net, items, 1, generator=torch.Generator().manual_seed(seed))
-    for one, (grid, changes, hours) in zip(filled, grids, strict=True):
-        drawn = np.where(grid.observed, one.draws[0], np.nan)
-        for bag, value in ((real, grid.value), (made, drawn)):
+    made_up = draw_whole(model.net, items, DRAWS, generator=torch.Generator().manual_seed(seed))
+    for curves, (grid, changes, hours) in zip(made_up, grids, strict=True):
+        drawn = [(made, np.where(grid.observed, curve, np.nan)) for curve in curves]
+        for bag, value in [(real, grid.value), *drawn]:
             for name, values in readings(grid.centre, value, changes, hours).items():
                 bag[name] += values
     return real, made

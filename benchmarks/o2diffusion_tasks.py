@@ -20,8 +20,9 @@ import pandas as pd
 from o2diffusion.conditions import Condition, read_conditions
 from o2diffusion.config import AdaptConfig, SimulationConfig
 from o2diffusion.evaluation import against_best, cases, evaluate
+from o2diffusion.fitting import train
 from o2diffusion.metrics import Prediction, score
-from o2diffusion.oxygen_model import OxygenModel, load, train
+from o2diffusion.oxygen_model import OxygenModel, load
 from o2diffusion.simulation import simulate
 from o2diffusion.tasks import TASKS
 

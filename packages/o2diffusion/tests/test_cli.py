@@ -32,6 +32,7 @@ TINY = [
     "model.cells=32",
     "train.masks=1",
     "train.windows=4",
+    "train.draw_steps=2",
     "trainer.max_steps=2",
     "trainer.batch_size=4",
 ]
@@ -198,13 +199,14 @@ def test_prepare_turns_an_export_into_a_table_that_describe_reads(sh: Shell, tmp
 
 
 def test_train_writes_a_model_its_history_and_its_settings(sh: Shell, model: Path) -> None:
-    assert {"manifest.json", "config.yaml", "history.csv", "checkpoints"} <= {
+    assert {"manifest.json", "config.yaml", "history.csv", "quantiles", "draws"} <= {
         path.name for path in model.iterdir()
     }
     settings = (model / "config.yaml").read_text()
     assert "seed: 1\n" in settings
     assert "device: cpu" in settings
-    assert pd.read_csv(model / "history.csv")["step"].iloc[-1] == 2
+    history = pd.read_csv(model / "history.csv")
+    assert history.groupby("run")["step"].last().to_dict() == {"quantiles": 2, "draws": 2}
 
 
 def test_train_refuses_and_resumes(sh: Shell, model: Path, table: list[str], tmp_path: Path) -> None:
@@ -222,7 +224,8 @@ def test_training_adapts_a_model_of_the_same_shape(
     sh: Shell, model: Path, table: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "adapted"
-    words = ["train", *table, "--out", out, "--from", model, "trainer.max_steps=1", "trainer.batch_size=4"]
+    words = ["train", *table, "--out", out, "--from", model, "trainer.max_steps=1", "train.draw_steps=1"]
+    words += ["trainer.batch_size=4"]
     assert sh(*words) == 0
     assert "cells: 32" in (out / "config.yaml").read_text()
     assert sh(*words, "--force", "model.cells=64") == 2
@@ -345,6 +348,7 @@ def test_fit_here_adapts_to_the_table_and_can_keep_the_model(
         "--draws",
         4,
         "trainer.max_steps=1",
+        "train.draw_steps=1",
         "trainer.batch_size=4",
         "--out",
     ]

@@ -20,12 +20,12 @@ def by_hand(condition, cells, start, end):
                     found[cell][k].append((t, value))
     mean = np.array([[np.mean([v for _, v in c]) if c else np.nan for c in row] for row in found])
     width = (end - start) / cells
-    when = np.array(
-        [
-            [np.mean([t for t, _ in c]) if c else start + (i + 0.5) * width for c in row]
-            for i, row in enumerate(found)
-        ]
-    )
+    when = np.empty(mean.shape)
+    for (i, k), _ in np.ndenumerate(when):
+        inside = np.clip((condition.time_h - start) / width, 0, cells - 1e-9).astype(int) == i
+        due = condition.time_h[inside & (condition.time_h >= start) & (condition.time_h <= end)]
+        expected = due.mean() if due.size else start + (i + 0.5) * width
+        when[i, k] = np.mean([t for t, _ in found[i][k]]) if found[i][k] else expected
     return mean, when
 
 

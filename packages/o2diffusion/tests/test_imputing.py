@@ -1,6 +1,6 @@
 """From holes to draws: every wanted sample once, narrow windows for short gaps, added times, a straight truth."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from o2diffusion.imputing import MARGIN, WINDOW, add_times, gap_windows, impute_conditions, items_of
+from o2diffusion.imputing import (
+    MARGIN,
+    WINDOW,
+    add_times,
+    gap_windows,
+    impute_conditions,
+    items_of,
+    within_cells,
+)
 
 SCALE = [(40.0, 20.0)]
 NOBODY = [(-1, float("nan"))]
@@ -65,13 +73,32 @@ def test_a_short_gap_is_seen_through_a_narrow_window_and_a_long_one_through_a_wi
     oxygen = np.sin(time / 50)[:, None]
     oxygen[500] = np.nan
     ((start, end, _),) = gap_windows(condition(time, oxygen))
-    assert (
-        2 * WINDOW <= end - start <= 4 * WINDOW
-    )  # the clear stretch is 2 h; windows are halves of the whole
+    assert 128 <= end - start <= 256  # no cell is finer than the samples; windows are halves of the whole
     assert start < 500 < end
+    oxygen[494:506] = np.nan
+    ((start, end, _),) = gap_windows(condition(time, oxygen))
+    assert WINDOW * 13 <= end - start <= 2 * WINDOW * 13
     oxygen[300:700] = np.nan
     ((start, end, _),) = gap_windows(condition(time, oxygen))
     assert (start, end) == (0.0, 999.0)
+
+
+def test_a_missing_sample_varies_around_its_cell_as_the_measured_ones_do(condition, tiny_net):
+    """Cells of a dozen samples: what their mean took away comes back, steps of the sensor and outliers as they are."""
+    time = np.arange(0, 400.0, 0.25)
+    rng = np.random.default_rng(0)
+    steps = rng.choice([-0.5, 0.0, 0.5, 3.0], len(time), p=[0.3, 0.35, 0.3, 0.05])
+    oxygen = np.stack([20 + steps, np.full(len(time), 20.0)], axis=1)
+    oxygen[rng.random(oxygen.shape) < 0.1] = np.nan
+    one = condition(time, oxygen)
+    items = items_of([one], cells=32, fallbacks=[(0.0, 1.0)], who=[(-1, np.nan)])
+    wide = max(items, key=lambda found: found[1].grid.width)[1]
+    noisy, still = within_cells(one, wide)
+    assert np.ptp(noisy) > 2.5
+    assert len(noisy) > 60
+    np.testing.assert_allclose(still, 0.0, atol=1e-9)
+    blank = replace(one, oxygen=np.full_like(oxygen, np.nan))
+    assert all(rest.size == 0 for rest in within_cells(blank, wide))
 
 
 def test_a_short_and_a_long_gap_get_a_window_each(condition):
@@ -249,10 +276,9 @@ def test_the_noise_of_single_samples_is_given_back(tiny_config, condition):
     time = np.linspace(0, 100, 32 * 30)
     clean = 50 + 20 * np.sin(time / 15)
     oxygen = (clean + rng.normal(0, 2.0, len(time)))[:, None]
-    oxygen[::7] = np.nan
+    oxygen[300:700] = np.nan
     (found,) = impute_conditions(
         net, [condition(time, oxygen)], fallbacks=SCALE, who=NOBODY, draws=40, seed=0
     )
-    inside = slice(len(found.row) // 4, -len(found.row) // 4)
-    off = found.draws - clean[found.row]
-    assert 1.4 < off[:, inside].std() < 3.0
+    jumps = np.diff(found.draws, axis=1)  # within a cell of thirty samples the curve itself hardly moves
+    assert jumps.std() == pytest.approx(2.0 * np.sqrt(2), rel=0.1)

@@ -8,7 +8,7 @@ import torch
 
 from o2diffusion.grid import to_grid
 from o2diffusion.model import Batch
-from o2diffusion.pool import MAX_EVENTS, collate, item, make_pool
+from o2diffusion.pool import MAX_EVENTS, _window, collate, item, make_pool
 
 SCALE = (40.0, 20.0)
 
@@ -86,6 +86,21 @@ def test_the_response_sees_media_changes_only_and_of_many_the_last(condition, cu
     batch = collate([item(grid, block(grid), fallback=SCALE)])
     np.testing.assert_allclose(batch.event_time[0], changes[1::2][-MAX_EVENTS:], rtol=1e-6)
     assert batch.event_mask.all()
+
+
+def test_some_conditions_are_shown_in_part_down_to_a_sample_a_cell(condition):
+    """As `impute` looks at short gaps: what was trained on whole curves only is too sure of single samples."""
+    dense = condition(np.linspace(0, 100.0, 2001), np.sin(np.arange(2001.0))[:, None])
+    rng = np.random.default_rng(0)
+    found = [_window(dense, 64, rng) for _ in range(400)]
+    lengths = np.array([w["end"] - w["start"] for w in found if w])
+    assert 0.3 < len(lengths) / len(found) < 0.5
+    assert lengths.min() == pytest.approx(64 * 0.05, rel=0.2)
+    assert lengths.max() > 80
+    assert all(0 <= w["start"] <= w["end"] <= 100.0 + 1e-9 for w in found if w)
+    sparse = condition(np.linspace(0, 100.0, 50), np.zeros((50, 1)))
+    for window in (_window(sparse, 64, rng) for _ in range(20)):
+        assert not window or window["end"] - window["start"] == pytest.approx(100.0)
 
 
 def test_a_pool_holds_every_condition_under_every_mask(condition, curves):

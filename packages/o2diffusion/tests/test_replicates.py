@@ -137,6 +137,48 @@ def test_one_replicate_varies_as_each_of_four_and_none_is_refused(generator):
     assert generator.generate_replicates(torch.ones(2, 1), 2, *_condition(2)).isfinite().all()
 
 
+def _pairs(curves):
+    every = torch.ones(curves.shape, dtype=torch.bool)
+    rho, _ = pairwise_correlation(curves, every, every[:, 0])
+    r = curves.shape[2]
+    return rho[:, *torch.triu_indices(r, r, 1)].flatten()
+
+
+@pytest.mark.parametrize("rho", [0.7, 0.93])
+def test_curves_drawn_too_much_alike_are_set_apart_as_learnt(generator, rho):
+    """Fisher's z of the pairs is around the learned one and spreads as learned; what is fast or constant stays."""
+    generator.net[-1].weight.zero_()
+    generator.net[-1].bias[0] = torch.logit(torch.tensor(rho))
+    generator.dispersion.fill_(-1.0)
+    base = (_curve() - _curve().mean()) / _curve().std()
+    rng = _generator()
+    drift = 0.05 * torch.randn(800, 128, 4, generator=rng).cumsum(1)
+    drift = drift - drift.mean(1, keepdim=True)
+    offset = torch.randn(800, 1, 4, generator=rng)
+    curves = 10 * (base[:, None] + offset + drift / 100)
+    assert float(_pairs(curves).min()) > 0.99
+    apart = generator.set_apart(curves, *_condition(800), generator=rng)
+    z = torch.atanh(_pairs(apart))
+    assert float(z.median()) == pytest.approx(float(torch.atanh(torch.tensor(rho))), abs=0.15)
+    generator.dispersion.fill_(0.0)
+    odd = torch.atanh(_pairs(generator.set_apart(curves, *_condition(800), generator=rng)))
+    assert float(odd.std()) > 1.3 * float(z.std())
+    torch.testing.assert_close(apart.mean(1), curves.mean(1), atol=1e-3, rtol=1e-4)
+    jump = torch.diff(apart, dim=1) - torch.diff(curves, dim=1)
+    assert float(jump.abs().mean()) < 0.1 * float(apart.std(2).mean())
+
+
+def test_setting_apart_leaves_one_replicate_and_repeats_with_its_seed(generator):
+    curves = torch.randn(3, 128, 2, generator=_generator(1)).cumsum(1)
+    alone = curves[..., :1]
+    assert generator.set_apart(alone, *_condition(3)) is alone
+    a, b, c = (generator.set_apart(curves, *_condition(3), generator=_generator(s)) for s in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    same = torch.ones(3, 128, 2)
+    torch.testing.assert_close(generator.set_apart(same, *_condition(3)), same)
+
+
 def test_likelihood_finds_correlation_and_spread_by_drug():
     torch.manual_seed(0)
     learner, truth = ReplicateGenerator(2), ReplicateGenerator(2)

@@ -1,4 +1,4 @@
-"""The losses of a step: every parameter learns, padding and NaN in it do not matter, a few steps help."""
+"""The losses of a step: every parameter learns in one of the two runs, padding and NaN in it do not matter."""
 
 from dataclasses import fields, replace
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from o2diffusion.corpus import facts, training_pool, training_windows
 from o2diffusion.losses import MaskedReplicateLoss, pinball_loss
 from o2diffusion.marginals import LEVELS, K
 from o2diffusion.model import Batch
-from o2diffusion.training import DiffusionTraining, PoolDataset, build
+from o2diffusion.training import DrawTraining, PoolDataset, QuantileTraining, build
 
 
 @pytest.fixture(scope="module")
@@ -30,49 +30,75 @@ def material(condition, curves, tiny_config):
 
 
 @pytest.fixture
-def module(material):
-    known, config, _, windows = material
+def net(material):
+    known, config, _, _ = material
     torch.manual_seed(0)
     net = build(config, known)
     with torch.no_grad():  # away from the start, where what is zero lets no gradient through
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    return DiffusionTraining(net, config, seed=0, windows=windows)
+    return net
+
+
+@pytest.fixture
+def module(material, net):
+    return QuantileTraining(net, material[1], seed=0, windows=material[3])
+
+
+@pytest.fixture(params=["quantiles", "draws"])
+def either(request, material, net):
+    if request.param == "draws":
+        return DrawTraining(net, material[1], seed=0)
+    return QuantileTraining(net, material[1], seed=0, windows=material[3])
+
+
+def learned(module):
+    """Names of the parameters that a run changes."""
+    return {n for n, p in module.net.named_parameters() if p.requires_grad}
 
 
 def generator():
     return torch.Generator().manual_seed(0)
 
 
-def test_every_parameter_gets_a_finite_gradient(module, material):
-    module.loss(material[2], generator()).backward()
-    missing = [n for n, p in module.net.named_parameters() if p.grad is None or not p.grad.any()]
+def test_every_parameter_is_learned_in_one_run_and_gets_a_finite_gradient_there(material, net):
+    _, config, pool, windows = material
+    first = QuantileTraining(net, config, seed=0, windows=windows)
+    by_first = learned(first)
+    first.loss(pool, generator()).backward()
+    second = DrawTraining(net, config, seed=0)
+    by_second = learned(second)
+    assert by_first | by_second == {n for n, _ in net.named_parameters()}
+    assert by_second == {n for n in by_first | by_second if n.startswith(("denoiser.", "seen."))}
+    assert not by_first & by_second
+    second.loss(pool, generator()).backward()
+    missing = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert missing == []
-    assert all(p.grad.isfinite().all() for p in module.net.parameters())
+    assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_without_media_changes_only_the_response_learns_nothing(material):
     known, config, pool, _ = material
     torch.manual_seed(0)
-    module = DiffusionTraining(build(config, known), config, seed=0, windows=None)
+    module = QuantileTraining(build(config, known), config, seed=0, windows=None)
     module.loss(pool, generator()).backward()
     untouched = {n for n, p in module.net.media_dynamics.named_parameters() if p.grad is not None}
     assert untouched == set()
 
 
-def test_the_first_step_reaches_encoder_denoiser_and_replicates(material):
+def test_the_first_steps_reach_encoder_denoiser_and_replicates(material):
     """The start is near the baseline on purpose; it must not be dead."""
     known, config, pool, windows = material
     torch.manual_seed(0)
     net = build(config, known)
-    module = DiffusionTraining(net, config, seed=0, windows=windows)
-    module.loss(pool, generator()).backward()
+    QuantileTraining(net, config, seed=0, windows=windows).loss(pool, generator()).backward()
+    DrawTraining(net, config, seed=0).loss(pool, generator()).backward()
     for part in (net.head, net.seen, net.encoder.first, net.replicate_generator, net.media_dynamics):
         assert any(p.grad is not None and p.grad.any() for p in part.parameters())
 
 
 @pytest.mark.parametrize("garbage", [1e3, float("nan")])
-def test_what_stands_in_padded_replicates_changes_neither_loss_nor_gradient(module, material, garbage):
+def test_what_stands_in_padded_replicates_changes_neither_loss_nor_gradient(either, material, garbage):
     pool = material[2]
     real = pool.replicate_mask[:, None, :].expand(pool.active.shape)
     spoilt = {
@@ -81,18 +107,19 @@ def test_what_stands_in_padded_replicates_changes_neither_loss_nor_gradient(modu
     }
     found = []
     for batch in (pool, replace(pool, **spoilt)):
-        module.zero_grad()
-        loss = module.loss(batch, generator())
+        either.zero_grad()
+        loss = either.loss(batch, generator())
         loss.backward()
-        found.append((loss.detach(), {n: p.grad.clone() for n, p in module.net.named_parameters()}))
+        grads = {n: p.grad.clone() for n, p in either.net.named_parameters() if p.requires_grad}
+        found.append((loss.detach(), grads))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
     for name, grad in found[0][1].items():
         torch.testing.assert_close(found[1][1][name], grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_the_same_step_has_the_same_loss_and_another_step_another(module, material):
+def test_the_same_step_has_the_same_loss_and_another_step_another(either, material):
     with torch.no_grad():
-        a, b, c = (float(module.loss(material[2], torch.Generator().manual_seed(s))) for s in (0, 0, 1))
+        a, b, c = (float(either.loss(material[2], torch.Generator().manual_seed(s))) for s in (0, 0, 1))
     assert a == b != c
 
 
@@ -145,9 +172,9 @@ def test_the_true_law_has_the_smallest_quantile_loss(module, material):
         assert loss(shift, spread) > best
 
 
-def test_the_denoiser_loss_is_of_unit_size_for_independent_scores(module, material, monkeypatch):
+def test_the_denoiser_loss_is_of_unit_size_for_independent_scores(net, material, monkeypatch):
     """In F-space a denoiser that says nothing scores 1 on N(0, 1) scores in N(0, 1) noise (Karras 2022, eq. 8)."""
-    pool = material[2]
+    pool, module = material[2], DrawTraining(net, material[1], seed=0)
     b, t, r = pool.active.shape
     quantiles = torch.special.ndtri(LEVELS.double()).float().expand(b, t, r, K)
     encoded = SimpleNamespace(quantiles=quantiles, correlation=torch.zeros(b))
@@ -170,12 +197,12 @@ def test_a_pool_as_a_dataset_hands_out_its_rows(material):
         torch.testing.assert_close(part, whole[[5, 0]], rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_few_steps_on_one_batch_lower_its_loss(module, material):
-    optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
+def test_a_few_steps_on_one_batch_lower_its_loss(either, material):
+    optimizer = torch.optim.Adam([p for p in either.parameters() if p.requires_grad], lr=3e-3)
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = module.loss(material[2], generator())
+        loss = either.loss(material[2], generator())
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))

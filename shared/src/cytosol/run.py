@@ -80,6 +80,10 @@ class Run(Callback):
         if self.restored is not None:
             self._restore(trainer, pl_module, self.restored)
             self.restored = None
+        elif (
+            self.options.patience is not None
+        ):  # no step may be the best one, where training goes on from a model
+            self._judge(pl_module, self._validate(trainer, pl_module))
         if not trainer.is_global_zero:
             self.history.path = None  # every process keeps the rows, one writes them
         self.history.rewrite()

@@ -63,7 +63,8 @@ def fit(
     from `step_generator(seed, self.global_step, self.global_rank)`; dropout is seeded here, step by step.
     train_data, val_data: datasets of known length whose items depend on nothing but their number.
     out: gets `history.csv` and `checkpoints/`. Afterwards the module holds, on the CPU, the weights of the
-    best validation (with `patience`), else their average (with `ema_decay`), else the last ones.
+    best validation (with `patience`; the first is made before any step), else their average (with
+    `ema_decay`), else the last ones.
     resume: continue the run in `out`, bit for bit; begin where there is none. force: drop the run in `out`.
     Raises ValueError for unusable data, options or directories before any step; TrainingDiverged for a NaN
     or infinite loss; TrainingInterrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM, a checkpoint saved.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from o2diffusion.conditions import Condition as Condition
     from o2diffusion.conditions import read_conditions as read_conditions
     from o2diffusion.config import Config as Config
+    from o2diffusion.fitting import train as train
     from o2diffusion.generating import generate_curves as generate_curves
     from o2diffusion.losses import MaskedReplicateLoss as MaskedReplicateLoss
     from o2diffusion.media import DrugAwareMediaChangeModule as DrugAwareMediaChangeModule
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from o2diffusion.model import FlexibleReplicateDiffusionModel as FlexibleReplicateDiffusionModel
     from o2diffusion.oxygen_model import OxygenModel as OxygenModel
     from o2diffusion.oxygen_model import load as load
-    from o2diffusion.oxygen_model import train as train
     from o2diffusion.parts import ReplicateMaskAttention as ReplicateMaskAttention
     from o2diffusion.replicates import ReplicateGenerator as ReplicateGenerator
     from o2diffusion.replicates import generate_replicate_aware_noise as generate_replicate_aware_noise
@@ -50,7 +50,7 @@ _HOME = {
     "load": "oxygen_model",
     "read_conditions": "conditions",
     "simulate": "simulation",
-    "train": "oxygen_model",
+    "train": "fitting",
     "validate_drug_specific_media_responses": "validation",
 }
 __all__ = sorted(_HOME)

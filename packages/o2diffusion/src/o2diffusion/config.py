@@ -6,7 +6,7 @@ Units stand in each field's comment. A recipe in `configs/o2diffusion/` says onl
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from cytosol.options import TrainerOptions
 
@@ -72,18 +72,14 @@ class TrainConfig:
     """How the network learns."""
 
     masks: int = 5  # random masks a condition
-    everything: float = 0.08  # share of masks that hide all: what generation needs
+    everything: float = 0.2  # share of masks that hide all: what generation needs
     unknown_drug: float = 0.1  # share of items shown without their drug, so that the average is learned
     learning_rate: float = 2e-3  # peak
     warmup_steps: int = 100
     weight_decay: float = 0.01
     p_mean: float = 0.5  # mean of ln(sigma) in training the denoiser (Karras et al. 2022, section 5)
     p_std: float = 1.8  # its standard deviation
-    denoiser_weight: float = 0.3  # of the denoiser's loss beside the quantiles'
-    denoiser_from: float = 0.5  # share of the steps after which the denoiser learns from whole batches
-    denoiser_only: bool = (
-        False  # freeze what says the quantiles and go on with the joint draws (with `--from`)
-    )
+    draw_steps: int = 3000  # optimizer steps of the second run, which learns the joint draws; 0: none
     windows: int = 64  # media-change windows a step
     use_drugs: bool = True  # learn drugs and concentrations where the table has them
     keep_wells: bool = (
@@ -94,14 +90,14 @@ class TrainConfig:
         """Refuse values outside their range."""
         _at_least("masks", self.masks, 1)
         _at_least("windows", self.windows, 1)
-        for name in ("everything", "unknown_drug", "denoiser_from"):
+        for name in ("everything", "unknown_drug"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 msg = f"{name}: expected a share in [0, 1], got {getattr(self, name)!r}"
                 raise ValueError(msg)
         for name in ("learning_rate", "p_std"):
             _above(name, getattr(self, name), 0.0)
         _at_least("weight_decay", self.weight_decay, 0.0)
-        _at_least("denoiser_weight", self.denoiser_weight, 0.0)
+        _at_least("draw_steps", self.draw_steps, 0)
 
 
 Protocol = Literal["plate", "respirometry", "intermittent", "cycles", "mixed"]
@@ -174,33 +170,18 @@ def _above(name: str, value: float, low: float) -> None:
         raise ValueError(msg)
 
 
-def _default_trainer() -> TrainerOptions:
-    """Minutes on two cores; `trainer.max_steps` is the first number to raise.
+def _trainer(steps: int, **options: Any) -> TrainerOptions:
+    """What all trainings of this package have in common.
 
     With `patience`, every tenth condition is held out and the weights that are best on them are kept.
     """
-    return TrainerOptions(
-        max_steps=2500,
-        batch_size=16,
-        ema_decay=0.995,
-        precision="32-true",
-        checkpoint_every=500,
-        val_every=250,
-        patience=4,
-    )
+    return TrainerOptions(max_steps=steps, batch_size=16, precision="32-true", **options)
 
 
-def _adapting_trainer() -> TrainerOptions:
-    """Two minutes on two cores: a trained model has little to learn from one plate."""
-    return TrainerOptions(
-        max_steps=300,
-        batch_size=16,
-        ema_decay=0.98,
-        precision="32-true",
-        checkpoint_every=100,
-        val_every=50,
-        patience=3,
-    )
+# Minutes on two cores; `trainer.max_steps` and `train.draw_steps` are the first numbers to raise.
+DEFAULT = _trainer(2000, ema_decay=0.995, checkpoint_every=500, val_every=250, patience=4)
+# A minute or two: a trained model has little to learn from one plate.
+ADAPT = _trainer(300, ema_decay=0.98, checkpoint_every=100, val_every=50, patience=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +204,7 @@ class Config:
     seed: int = 0  # of masks, weights, order and draws
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    trainer: TrainerOptions = field(default_factory=_default_trainer)
+    trainer: TrainerOptions = field(default_factory=lambda: DEFAULT)
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
@@ -236,5 +217,7 @@ class Config:
 class AdaptConfig(Config):
     """The same where training begins with a trained model (`train --from`, `impute --fit-here`): short and gentle."""
 
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=5e-4, warmup_steps=20))
-    trainer: TrainerOptions = field(default_factory=_adapting_trainer)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(learning_rate=2e-4, warmup_steps=20, draw_steps=300)
+    )
+    trainer: TrainerOptions = field(default_factory=lambda: ADAPT)

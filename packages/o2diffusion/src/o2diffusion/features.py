@@ -55,25 +55,25 @@ def _inside(grid: Grid, events: np.ndarray) -> np.ndarray:
 
 
 def _event_channels(grid: Grid) -> np.ndarray:
-    """Time since the last and to the next event, in cells, as decays; the event's cell, kind and drug: (t, 7)."""
-    events = grid.condition.events
-    centre, width = grid.centre, grid.width
-    inside = (events.time_h > grid.edges[0]) & (events.time_h < grid.edges[-1])
-    at = events.time_h[inside]
-    out = np.zeros((len(centre), 7))
+    """Time since the last and to the next event, in cells, as decays; the event's cell and kind: (t, r, 7)."""
+    shape = (*grid.time.shape, 7)
+    events, centre = grid.condition.events, grid.centre
+    at = _inside(grid, events.time_h)
     if at.size == 0:
-        return out
-    lag = (centre[:, None] - at[None, :]) / width + 0.5
+        return np.zeros(shape)
+    lag = (centre[:, None] - at[None, :]) / grid.width + 0.5
     since = np.where(lag >= 0, lag, np.inf).min(axis=1)
     until = np.where(lag < 0, -lag, np.inf).min(axis=1)
-    out[:, 0], out[:, 1], out[:, 2] = np.exp(-since / 1.5), np.exp(-since / 4), np.exp(-since / 12)
-    out[:, 3] = np.exp(-until / 3)
-    out[:, 4] = since < 1.0
     latest = np.where((lag >= 0).any(axis=1), np.where(lag >= 0, at[None, :], -np.inf).argmax(axis=1), -1)
-    change = np.array([kind == "media_change" for kind in events.kind], dtype=float)[inside]
-    out[:, 5] = np.where(latest >= 0, change[latest], 0.0) * (since < 40)
-    out[:, 6] = np.isfinite(since)
-    return out
+    change = np.array(events.kind)[np.isin(events.time_h, at)] == "media_change"
+    columns = [
+        *(np.exp(-since / decay) for decay in (1.5, 4, 12)),
+        np.exp(-until / 3),
+        since < 1.0,
+        (latest >= 0) & change[latest] & (since < 40),
+        np.isfinite(since),
+    ]
+    return np.broadcast_to(np.stack(columns, axis=-1)[:, None], shape)
 
 
 def featurize(
@@ -89,28 +89,64 @@ def featurize(
     known already; start: those of another mask of the same condition, where the search for them begins.
     """
     seen = grid.observed
-    t, r = seen.shape
     level, scale = scale_of(grid.value, seen, fallback)
     z = (grid.value - level) / scale
-    events = grid.condition.events.time_h
     begun = restarts(grid)
     since, until = phase(grid, begun)
+    mean, sd, theta = _process(grid, z, since if begun.size else None, theta, start)
+    events = grid.condition.events.time_h
+    fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
+    experts = np.stack([mean, *(fill(z, grid.time, events) for fill in fills)], axis=-1)
+    channels = np.concatenate(
+        [_curve_channels(grid, z, experts, sd), np.stack([since / 3, until / 3], -1), _event_channels(grid)],
+        axis=-1,
+    )
+    numbers = np.array(
+        [
+            *(theta - gp.PRIOR_MEAN) / 2,
+            seen.mean(),
+            float(not seen.any()),
+            seen.shape[1] / 4,
+            np.log1p(seen.sum()) / 6,
+            np.log1p(len(begun)) / 3,
+        ]
+    )
+    return Features(
+        np.clip(channels, -6, 6).astype(np.float32),
+        numbers.astype(np.float32),
+        experts.astype(np.float32),
+        sd.astype(np.float32),
+        level,
+        scale,
+        theta,
+    )
+
+
+def _process(
+    grid: Grid, z: np.ndarray, since: np.ndarray | None, theta: np.ndarray | None, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and SD (t, r) [z] of the shared Gaussian process, and its hyper-parameters (9,)."""
+    events = grid.condition.events.time_h
     with _BLAS.limit(limits=1):
         belief = baselines.gaussian_process(
             z,
             gp.event_clock(grid.time, _inside(grid, events), grid.edges[-1] - grid.edges[0]),
-            phase=since if begun.size else None,
+            phase=since,
             theta=theta,
             start=start,
             iterations=REFITS if start is not None else 30,
         )
-    mean, sd = belief.mean.reshape(t, r), np.maximum(belief.sd.reshape(t, r), MIN_SD)
-    shown = seen.any(axis=0)
+    mean, sd = belief.mean.reshape(z.shape), np.maximum(belief.sd.reshape(z.shape), MIN_SD)
+    shown = grid.observed.any(axis=0)
     if shown.any():
         # Replicates are exchangeable: one that shows nothing is expected where the others are, not nearer to zero.
         mean[:, ~shown] = mean[:, shown].mean(axis=1, keepdims=True)
-    fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
-    experts = np.stack([mean, *(fill(z, grid.time, events) for fill in fills)], axis=-1)
+    return mean, sd, belief.theta
+
+
+def _curve_channels(grid: Grid, z: np.ndarray, experts: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """What is seen, what the simple fills say, and where the next samples are: (t, r, 14)."""
+    seen, mean = grid.observed, experts[..., 0]
     before, after = _distances(seen)
     others = seen.sum(axis=1, keepdims=True) - seen
     known = np.where(seen, z, 0.0)
@@ -126,29 +162,6 @@ def featurize(
         np.log1p(after) / 3,
         others / 3.0,
         (known.sum(axis=1, keepdims=True) - known) / np.maximum(others, 1),
-        np.broadcast_to(np.linspace(-1, 1, t)[:, None], (t, r)),
-        since / 3,
-        until / 3,
+        np.broadcast_to(np.linspace(-1, 1, len(z))[:, None], z.shape),
     ]
-    shared = np.broadcast_to(_event_channels(grid)[:, None, :], (t, r, 7))
-    channels = np.concatenate([np.stack(columns, axis=-1), shared], axis=-1)
-    share = float(seen.mean())
-    numbers = np.array(
-        [
-            *(belief.theta - gp.PRIOR_MEAN) / 2,
-            share,
-            float(not seen.any()),
-            r / 4,
-            np.log1p(seen.sum()) / 6,
-            np.log1p(len(begun)) / 3,
-        ]
-    )
-    return Features(
-        np.clip(channels, -6, 6).astype(np.float32),
-        numbers.astype(np.float32),
-        experts.astype(np.float32),
-        sd.astype(np.float32),
-        level,
-        scale,
-        belief.theta,
-    )
+    return np.stack(columns, axis=-1)

@@ -15,7 +15,7 @@ from o2diffusion.conditions import Condition
 from o2diffusion.events import Events
 from o2diffusion.grid import Grid
 from o2diffusion.media import MediaChangeSchedule
-from o2diffusion.pool import item
+from o2diffusion.pool import Item, item
 from o2diffusion.sampling import fill
 
 if TYPE_CHECKING:
@@ -84,8 +84,25 @@ def generate_curves(
     grid = blank_grid(hours, n_replicates, schedule, cells=net.config.cells)
     hidden = np.ones(grid.value.shape, dtype=bool)
     one = item(grid, hidden, fallback=scale, drug=who[0], concentration=who[1])
-    filled = fill(net, [one], draws, generator=torch.Generator().manual_seed(seed))
-    return grid.centre, filled[0].draws
+    return grid.centre, draw_whole(net, [one], draws, generator=torch.Generator().manual_seed(seed))[0]
+
+
+@torch.no_grad()
+def draw_whole(
+    net: FlexibleReplicateDiffusionModel, items: Sequence[Item], draws: int, *, generator: torch.Generator
+) -> list[np.ndarray]:
+    """Curves (n, t, r) of items that show nothing: drawn by the network, then as unlike as replicates are."""
+    device, out = next(net.parameters()).device, []
+    for one, filled in zip(items, fill(net, items, draws, generator=generator), strict=True):
+        drug = torch.tensor([one.drug], device=device)
+        dose = torch.tensor([one.concentration], dtype=torch.float32, device=device)
+        curves = torch.as_tensor(filled.draws, dtype=torch.float32, device=device)
+        n = len(curves)
+        apart = net.replicate_generator.set_apart(
+            curves, net.drug_encoder(drug, dose).expand(n, -1), dose.expand(n), generator=generator
+        )
+        out.append(apart.double().cpu().numpy())
+    return out
 
 
 def generate_table(

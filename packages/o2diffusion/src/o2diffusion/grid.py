@@ -1,7 +1,7 @@
 """One condition on a grid of time cells: the form in which baselines and networks see it.
 
 A cell holds the mean of the samples that fall in it and their mean true time, so an irregular sampling keeps its
-times. Letters: t time cells, r replicates.
+times, hidden ones too: a table says when its missing samples were due. Letters: t time cells, r replicates.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MIN_SCALE = 1e-6  # of the level: below it a curve counts as constant
 class Grid:
     """A condition (or a window of it) on t cells.
 
-    `edges` (t + 1,) [h], `time` (t, r) the samples' mean true time in each cell [h] (the cell's centre where there is
-    none), `value` (t, r) in the input's unit, NaN where the cell holds no sample.
+    `edges` (t + 1,) [h], `time` (t, r) the samples' mean true time in each cell [h] (where there is none, of the
+    condition's times in it, else its centre), `value` (t, r) in the input's unit, NaN where the cell holds no sample.
     """
 
     condition: Condition
@@ -72,11 +72,20 @@ def to_grid(
     np.add.at(count, cell, seen)
     np.add.at(total, cell, np.where(seen, oxygen, 0.0))
     np.add.at(moment, cell, np.where(seen, t[:, None], 0.0))
-    full = count > 0
+    rows, due = np.bincount(cell, minlength=cells), np.bincount(cell, weights=t, minlength=cells)
     centre = 0.5 * (edges[1:] + edges[:-1])
+    expected = np.where(rows > 0, due / np.maximum(rows, 1), centre)
+    full = count > 0
     value = np.where(full, total / np.maximum(count, 1), np.nan)
-    when = np.where(full, moment / np.maximum(count, 1), centre[:, None])
+    when = np.where(full, moment / np.maximum(count, 1), expected[:, None])
     return Grid(condition, edges, when, value)
+
+
+def usual_step(condition: Condition) -> float:
+    """Usual time between samples [h]: the median over the replicate sampled most."""
+    seen = np.isfinite(condition.oxygen)
+    time = condition.time_h[seen[:, seen.sum(axis=0).argmax()]]
+    return float(np.median(np.diff(time))) if len(time) > 1 else 0.0
 
 
 def scale_of(value: np.ndarray, observed: np.ndarray, fallback: tuple[float, float]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from o2diffusion.conditions import Condition
-from o2diffusion.grid import to_grid
+from o2diffusion.grid import to_grid, usual_step
 from o2diffusion.pool import Item, item
 from o2diffusion.sampling import Fill, fill
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from o2diffusion.model import FlexibleReplicateDiffusionModel
 
-WINDOW = 64  # a window is this many times as long as the gap it is made for
+WINDOW = 16  # a window is this many times as long as the gap it is made for
 MARGIN = 0.2  # of a window on each side that only gives context
 _BLAS = ThreadpoolController().select(user_api="blas")
 
@@ -73,7 +73,7 @@ def add_times(condition: Condition, every: float) -> Condition:
     )
 
 
-def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
+def gap_windows(condition: Condition, cells: int = 128) -> list[tuple[float, float, np.ndarray]]:
     """Windows (start, end, wanted samples (n, r) that it answers for) that cover every wanted sample once."""
     time = condition.time_h
     first, last = float(time[0]), float(time[-1])
@@ -82,9 +82,9 @@ def gap_windows(condition: Condition) -> list[tuple[float, float, np.ndarray]]:
     if not last > first:
         return [(first, last, condition.wanted)]
     span = last - first
-    # Powers of two of the whole, so that neighbouring gaps share a window; none under a millionth of it.
-    clear = np.maximum(_clear_length(condition), 1e-6 * span / WINDOW)
-    level = np.floor(np.log2(np.maximum(span / (WINDOW * clear), 1.0))).astype(int)
+    # Powers of two of the whole, so that neighbouring gaps share a window; none whose cells are finer than the samples.
+    wide = np.maximum(WINDOW * _clear_length(condition), max(cells * usual_step(condition), 1e-6 * span))
+    level = np.floor(np.log2(np.maximum(span / wide, 1.0))).astype(int)
     windows = []
     for k in np.unique(level[condition.wanted]):
         mine = condition.wanted & (level == k)
@@ -127,7 +127,7 @@ def items_of(
         last: dict[
             float, np.ndarray
         ] = {}  # hyper-parameters by length of the window: the next search begins there
-        for start, end, answered in gap_windows(conditions[k]):
+        for start, end, answered in gap_windows(conditions[k], cells):
             grid, length = to_grid(conditions[k], cells, start=start, end=end), round(end - start, 9)
             one = item(
                 grid,
@@ -148,21 +148,20 @@ def items_of(
         return [one for found in executor.map(look, range(len(conditions))) for one in found]
 
 
-def _sample_noise(condition: Condition, one: Item) -> np.ndarray:
-    """SD of single samples around the line through their cells' means, by replicate: (r,).
+def within_cells(condition: Condition, one: Item) -> list[np.ndarray]:
+    """What single samples are off the line through their cells' means, one array a replicate; empty: not known.
 
-    A cell is a mean; a filled sample is a measurement, so it gets back what the mean took away.
+    A cell is a mean; a filled sample is a measurement, so it gets back what the mean took away: as measured, with the
+    sensor's steps and outliers.
     """
     time, grid = condition.time_h, one.grid
     inside = (time >= grid.edges[0]) & (time <= grid.edges[-1])
-    out = np.zeros(condition.oxygen.shape[1])
-    for r in range(len(out)):
+    out = []
+    for r in range(condition.oxygen.shape[1]):
         seen = inside & np.isfinite(condition.oxygen[:, r])
         full = grid.observed[:, r]
-        if seen.sum() > 2 * full.sum() > 4:
-            line = np.interp(time[seen], grid.time[full, r], grid.value[full, r])
-            rest = condition.oxygen[seen, r] - line
-            out[r] = 1.4826 * np.median(np.abs(rest - np.median(rest)))
+        line = np.interp(time[seen], grid.time[full, r], grid.value[full, r]) if full.any() else np.empty(0)
+        out.append(condition.oxygen[seen, r] - line if seen.sum() > 2 * full.sum() > 4 else np.empty(0))
     return out
 
 
@@ -172,7 +171,7 @@ def _at_samples(
     """Draws at the answered samples, on lines between the cells' values at their true times."""
     row, column = np.nonzero(answered)
     draws = np.empty((len(filled.draws), len(row)))
-    noise = _sample_noise(condition, one)
+    noise = within_cells(condition, one)
     for r in np.unique(column):
         mine = column == r
         at, when = condition.time_h[row[mine]], one.grid.time[:, r]
@@ -180,7 +179,8 @@ def _at_samples(
         part = np.clip((at - when[right - 1]) / np.maximum(when[right] - when[right - 1], 1e-12), 0.0, 1.0)
         curve = filled.draws[:, :, r]
         draws[:, mine] = curve[:, right - 1] * (1 - part) + curve[:, right] * part
-        draws[:, mine] += noise[r] * rng.standard_normal(draws[:, mine].shape)
+        if noise[r].size:
+            draws[:, mine] += rng.choice(noise[r], draws[:, mine].shape)
     return row, column, draws
 
 

@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from o2diffusion.features import Features, featurize
-from o2diffusion.grid import Grid, to_grid
+from o2diffusion.grid import Grid, to_grid, usual_step
 from o2diffusion.model import Batch
 from o2diffusion.tasks import training_mask
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _BLAS = ThreadpoolController().select(user_api="blas")
 MAX_EVENTS = 64  # media changes that the response module adds up: those before them have long decayed
+WHOLE = 0.6  # share of conditions that are shown from end to end
+NARROWEST = 0.03  # of a condition that is shown
 FEWEST = 8  # observed cells: below, a condition teaches nothing
 
 
@@ -49,13 +51,12 @@ def item(
     active: np.ndarray,
     *,
     fallback: tuple[float, float],
-    theta: np.ndarray | None = None,
     start: np.ndarray | None = None,
     drug: int = -1,
     concentration: float = float("nan"),
 ) -> Item:
     """A grid with its `active` cells (t, r) hidden; their truth is kept where the grid holds it."""
-    features = featurize(grid.hide(active), fallback=fallback, theta=theta, start=start)
+    features = featurize(grid.hide(active), fallback=fallback, start=start)
     target = np.where(active & grid.observed, (grid.value - features.level) / features.scale, 0.0)
     return Item(features, active, target.astype(np.float32), grid, drug, concentration)
 
@@ -104,7 +105,7 @@ def _items(job: tuple[Any, ...]) -> Batch | None:
     """All masks of one condition."""
     condition, masks, everything, fallback, (drug, concentration), seed, cells = job
     rng = np.random.default_rng(seed)
-    grid = to_grid(condition, cells, **_window(condition, rng))
+    grid = to_grid(condition, cells, **_window(condition, cells, rng))
     if grid.observed.sum() < FEWEST:
         return None
     start, made = None, []
@@ -125,13 +126,15 @@ def _items(job: tuple[Any, ...]) -> Batch | None:
     return collate(made)
 
 
-def _window(condition: Condition, rng: np.random.Generator) -> dict[str, float]:
-    """A random part of the condition now and then, so that the network meets other schedules and resolutions."""
-    if rng.random() < 0.7:
+def _window(condition: Condition, cells: int, rng: np.random.Generator) -> dict[str, float]:
+    """A random part of the condition now and then, down to where a cell is a sample, as short gaps are looked at."""
+    if rng.random() < WHOLE:
         return {}
     start, end = condition.time_h[0], condition.time_h[-1]
-    length = (end - start) * rng.uniform(0.3, 1.0)
-    first = start + rng.random() * (end - start - length)
+    span = end - start
+    finest = np.clip(cells * usual_step(condition), NARROWEST * span, span)
+    length = span * np.exp(rng.uniform(np.log(finest / span), 0.0)) if span > 0 else 0.0
+    first = start + rng.random() * (span - length)
     return {"start": float(first), "end": float(first + length)}
 
 

@@ -14,6 +14,9 @@ from o2diffusion.drugs import DoseScale
 START_CORRELATION = 0.9  # before any training
 START_OFFSET = 0.2
 MODES = 32  # of the smooth replicate drift
+SLOW = 16  # of them, those that `set_apart` stretches: slower than any response to a media change
+LEAST_AGREEMENT = 0.05  # as Fisher's z: replicates of no agreement at all would drift without bounds
+BY_CONDITION = 0.5  # of how unlike replicates are, in Fisher's z: a good plate is good in all its wells
 
 
 def generate_replicate_aware_noise(
@@ -161,8 +164,49 @@ class ReplicateGenerator(nn.Module):
             base_curve.var(1, unbiased=False) * (1 - rho) / rho
         )  # variance of the drift: rho = v / (v + own)
         z = torch.randn(b, min(MODES, t - 1) + 1, n_replicates, generator=generator, device=base_curve.device)
-        drift = _apart(_drift_basis(t, base_curve) @ z[:, 1:], base_curve)
+        amplitude = torch.arange(1, z.shape[1], dtype=z.dtype, device=z.device)[:, None]
+        drift = _apart(_cosines(t, MODES, base_curve) @ (z[:, 1:] / amplitude), base_curve)
         return base_curve[..., None] + offset[:, None, None] * z[:, :1] + own.sqrt()[:, None, None] * drift
+
+    def set_apart(
+        self,
+        curves: Tensor,
+        drug_embedding: Tensor,
+        concentration: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Curves drawn together, their slow differences stretched to the learnt agreement: (b, t, r) -> (b, t, r).
+
+        A network that draws what replicates have in common draws them too much alike: how unlike two are varies from
+        plate to plate and well to well, and rare odd wells are not learned from tables of a hundred conditions. Here
+        Fisher's z of each replicate is drawn as `nll` learned it, and the slow cosines of its difference from the mean
+        are scaled to it. Offsets, fast differences and the mean stay, up to what scaling replicates one by one adds.
+        """
+        b, _, r = curves.shape
+        if r == 1:
+            return curves
+        common = curves.mean(2, keepdim=True)
+        apart = curves - common
+        offset = apart.mean(1, keepdim=True)
+        basis = _cosines(curves.shape[1], SLOW, curves)
+        slow = basis @ (basis.T @ (apart - offset))
+        fast = apart - offset - slow
+        white = torch.randn(b, r + 1, generator=generator).to(curves)
+        z = torch.atanh(self.correlation(drug_embedding, concentration)).to(curves)[:, None]
+        z = z + self.dispersion.exp() * (
+            BY_CONDITION**0.5 * white[:, :1] + (1 - BY_CONDITION) ** 0.5 * white[:, 1:]
+        )
+        rho = torch.tanh(z.clamp(min=LEAST_AGREEMENT))
+        # Deviations from a mean of r have (r - 1) / r of the variance that rho = v / (v + own) speaks of.
+        own = common.var(1, unbiased=False) * (1 - rho) / rho * (r - 1) / r
+        wanted = (own - fast.var(1, unbiased=False)).clamp(min=0)
+        return (
+            common
+            + offset
+            + fast
+            + slow * (wanted / slow.var(1, unbiased=False).clamp(min=1e-12)).sqrt()[:, None]
+        )
 
 
 def _spread(rho: Tensor, offset: Tensor) -> Tensor:
@@ -180,11 +224,11 @@ def _between(curves: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return deviation.square().sum((1, 2)), (count - 1).clamp(min=0).sum(1)
 
 
-def _drift_basis(t: int, like: Tensor) -> Tensor:
-    """Cosines over t samples with amplitudes 1 / k: random walks of zero mean: (t, k)."""
-    k = torch.arange(1, min(MODES, t - 1) + 1, dtype=like.dtype, device=like.device)
+def _cosines(t: int, modes: int, like: Tensor) -> Tensor:
+    """The slowest cosines over t samples but the constant one, orthonormal: (t, k)."""
+    k = torch.arange(1, min(modes, t - 1) + 1, dtype=like.dtype, device=like.device)
     u = (torch.arange(t, dtype=like.dtype, device=like.device)[:, None] + 0.5) / t
-    return torch.cos(torch.pi * u * k) / k
+    return torch.cos(torch.pi * u * k) * (2 / t) ** 0.5
 
 
 def _apart(drift: Tensor, base: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
-"""Training: one LightningModule that learns quantiles, joint draws, media responses and replicate agreement at once."""
+"""Training in two runs: what each hidden cell may be, then how the cells of a draw belong together.
+
+The second keeps what the first has learned: its scores mean something only once the quantiles do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -22,13 +26,11 @@ from o2diffusion.replicates import generate_replicate_aware_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
+    from pathlib import Path
 
     from o2diffusion.config import Config
     from o2diffusion.corpus import Facts, Windows
 
-EARLY_ITEMS = 2  # of a batch that the denoiser sees in the first part of training
 EASE = 0.5  # [z] softens the weight of items that the process knows well already
 TYPICAL = 0.8  # [z] brings the weighted score back to the size of a plain one
 NEAR_CELLS = 4.0  # decay of the media proximity, in cells
@@ -52,11 +54,51 @@ class PoolDataset(Dataset[Batch]):
         return {f.name: getattr(self.pool, f.name)[rows] for f in fields(Batch)}
 
 
-class DiffusionTraining(LightningModule):
-    """The losses of one step.
+class _Training(LightningModule):
+    """What the two runs have in common; a subclass says the loss of a batch and how held-out ones are judged."""
 
-    Quantiles: CRPS by weighted pinball losses on hidden cells. Denoiser: EDM loss in F-space on their normal scores
-    (Karras et al. 2022, eq. 8), by `MaskedReplicateLoss`. Media response: squared error on windows around changes.
+    def __init__(
+        self, net: FlexibleReplicateDiffusionModel, config: Config, *, seed: int, steps: int
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.config = config
+        self.seed = seed
+        self.steps = steps
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The loss of a batch with the step's own randomness: a scalar."""
+        raise NotImplementedError
+
+    def judge(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """What a held-out batch says of the weights: a scalar."""
+        return self.loss(batch, generator)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """The loss of one batch."""
+        return self.loss(Batch(**batch), step_generator(self.seed, self.global_step, self.global_rank))
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """The same for one held-out batch, with the same randomness every time."""
+        return self.judge(Batch(**batch), torch.Generator().manual_seed(index))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine."""
+        config = self.config.train
+        optimizer = torch.optim.AdamW(
+            [p for p in self.net.parameters() if p.requires_grad],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, 0.98),
+        )
+        schedule = cosine_warmup(optimizer, min(config.warmup_steps, self.steps // 2), self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class QuantileTraining(_Training):
+    """Everything but the joint draws.
+
+    Quantiles: CRPS by weighted pinball losses on hidden cells. Media response: squared error on windows around changes.
     Replicates: the likelihood of their correlation and spread.
     """
 
@@ -71,53 +113,33 @@ class DiffusionTraining(LightningModule):
         seed: int,
         windows: Windows | None = None,
     ) -> None:
-        super().__init__()
-        self.net = net
-        self.config = config
-        self.seed = seed
+        super().__init__(net, config, seed=seed, steps=config.trainer.max_steps)
         self.windows = windows
-        self.replicate_loss = MaskedReplicateLoss()
-        if config.train.denoiser_only:
-            net.requires_grad_(requires_grad=False)
-            net.denoiser.requires_grad_(requires_grad=True)
-            net.seen.requires_grad_(requires_grad=True)
+        net.requires_grad_(requires_grad=True)
+        for part in (net.denoiser, net.seen):
+            part.requires_grad_(requires_grad=False)
         self.register_buffer("levels", LEVELS, persistent=False)
         self.register_buffer("weights", WEIGHTS / WEIGHTS.sum(), persistent=False)
 
-    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """The sum of the four losses for one batch."""
-        generator = step_generator(self.seed, self.global_step, self.global_rank)
-        return self.loss(Batch(**batch), generator)
-
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """What held-out conditions say of the part that learns: the quantiles' CRPS, or the denoiser's loss."""
-        held = Batch(**batch)
-        encoded = self.net.encode(held)
-        if self.config.train.denoiser_only:
-            return self._denoiser_loss(encoded, held, torch.Generator().manual_seed(index))
-        return self._quantile_loss(encoded.quantiles, held)
-
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The loss of a batch with the step's own randomness: a scalar."""
-        encoded = self.net.encode(batch)
-        if self.config.train.denoiser_only:
-            return self._denoiser_loss(encoded, batch, generator)
-        total = self._quantile_loss(encoded.quantiles, batch)
-        if self.config.train.denoiser_weight:
-            # Before the quantiles say something their scores teach little: a few items keep every parameter in play.
-            early = self.global_step < self.config.train.denoiser_from * self.config.trainer.max_steps
-            part = slice(0, EARLY_ITEMS if early else None)
-            loss = self._denoiser_loss(encoded.part(part), batch.map(lambda x: x[part]), generator)
-            total = total + self.config.train.denoiser_weight * loss
+        """The sum of the three losses, and a little for large drug embeddings."""
+        total = self.judge(batch, generator)
         known = batch.channels[..., 1] > 0.5
         curves = torch.where(known, batch.channels[..., 0], batch.target)
-        drug = self.net.embed(batch)
         total = total + 0.01 * self.net.replicate_generator.nll(
-            curves, known | batch.active, batch.replicate_mask, drug.detach(), batch.concentration
+            curves,
+            known | batch.active,
+            batch.replicate_mask,
+            self.net.embed(batch).detach(),
+            batch.concentration,
         )
         if self.windows is not None:
             total = total + 0.2 * self._window_loss(self.windows, generator)
         return total + 1e-3 * self.net.drug_encoder.penalty()
+
+    def judge(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The quantiles' CRPS."""
+        return self._quantile_loss(self.net.encode(batch).quantiles, batch)
 
     def _quantile_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         """CRPS of the hidden cells in units of what the process does not know, so that easy masks count too."""
@@ -128,6 +150,37 @@ class DiffusionTraining(LightningModule):
         each = torch.where(mask, crps, 0.0).sum((1, 2)) / count
         weight = 1.0 / (torch.where(mask, batch.sd, 0.0).sum((1, 2)) / count + EASE)
         return (each * weight).mean() * TYPICAL
+
+    def _window_loss(self, windows: Windows, generator: torch.Generator) -> Tensor:
+        """Squared error of the media response on random windows, in units of the table's scale."""
+        rows = torch.randint(len(windows), (self.config.train.windows,), generator=generator)
+        pick = [getattr(windows, f.name)[rows].to(self.device) for f in fields(windows)]
+        time, deviation, weight, drug, concentration = pick
+        embedding = self.net.drug_encoder(drug, concentration)
+        profile = self.net.media_dynamics.get_media_response_profile(embedding, concentration)
+        effect = media_effect(time, profile) / self.net.media_dynamics.oxygen_scale
+        error = torch.nn.functional.huber_loss(effect, deviation, reduction="none", delta=0.5)
+        weight = weight * (time >= 0)
+        return (error * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+class DrawTraining(_Training):
+    """The joint draws, with all that says the quantiles held.
+
+    EDM loss in F-space on the hidden cells' normal scores (Karras et al. 2022, eq. 8), by `MaskedReplicateLoss`.
+    """
+
+    def __init__(self, net: FlexibleReplicateDiffusionModel, config: Config, *, seed: int) -> None:
+        super().__init__(net, config, seed=seed, steps=config.train.draw_steps)
+        self.replicate_loss = MaskedReplicateLoss()
+        net.requires_grad_(requires_grad=False)
+        for part in (net.denoiser, net.seen):
+            part.requires_grad_(requires_grad=True)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The denoiser's loss."""
+        self.net.eval()  # around the quantiles that are used, not those that are learned
+        return self._denoiser_loss(self.net.encode(batch), batch, generator)
 
     def _denoiser_loss(self, encoded: Any, batch: Batch, generator: torch.Generator) -> Tensor:
         """EDM loss of the hidden cells' normal scores."""
@@ -147,30 +200,6 @@ class DiffusionTraining(LightningModule):
         width = (batch.time[:, 1] - batch.time[:, 0]).clamp_min(1e-6)
         near = media_proximity(batch.time, batch.event_time, batch.event_mask, NEAR_CELLS * width)
         return self.replicate_loss(raw, target, batch.replicate_mask, near, batch.active)
-
-    def _window_loss(self, windows: Windows, generator: torch.Generator) -> Tensor:
-        """Squared error of the media response on random windows, in units of the table's scale."""
-        rows = torch.randint(len(windows), (self.config.train.windows,), generator=generator)
-        pick = [getattr(windows, f.name)[rows].to(self.device) for f in fields(windows)]
-        time, deviation, weight, drug, concentration = pick
-        embedding = self.net.drug_encoder(drug, concentration)
-        profile = self.net.media_dynamics.get_media_response_profile(embedding, concentration)
-        effect = media_effect(time, profile) / self.net.media_dynamics.oxygen_scale
-        error = torch.nn.functional.huber_loss(effect, deviation, reduction="none", delta=0.5)
-        weight = weight * (time >= 0)
-        return (error * weight).sum() / weight.sum().clamp(min=1.0)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine."""
-        config, steps = self.config.train, self.config.trainer.max_steps
-        optimizer = torch.optim.AdamW(
-            [p for p in self.net.parameters() if p.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            betas=(0.9, 0.98),
-        )
-        schedule = cosine_warmup(optimizer, min(config.warmup_steps, steps // 2), steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def build(config: Config, known: Facts) -> FlexibleReplicateDiffusionModel:
@@ -194,21 +223,31 @@ def train_network(
     resume: bool = False,
     force: bool = False,
 ) -> pd.DataFrame:
-    """Train a network in place; `out` gets checkpoints and history.csv. Returns the history.
+    """Train a network in place; `out/quantiles` and `out/draws` get checkpoints, `out` the history of both.
 
     held: items to stop by and to choose the weights by (`trainer.patience`); without them the last weights are kept.
+    Returns the history of both runs, told apart by `run`.
     """
-    data = PoolDataset(pool)
-    options = config.trainer if held is not None else replace(config.trainer, patience=None)
-    module = DiffusionTraining(net, config, seed=seed, windows=windows)
-    return fit(
-        module,
-        data,
-        options=options,
-        out=out,
-        seed=seed,
-        val_data=None if held is None else PoolDataset(held),
-        resume=resume,
-        force=force,
-        collate=data.collate,
-    )
+    data, options = PoolDataset(pool), config.trainer
+    if held is None:
+        options = replace(options, patience=None)
+    histories = {}
+    for run, make, steps in (
+        ("quantiles", partial(QuantileTraining, windows=windows), options.max_steps),
+        ("draws", DrawTraining, config.train.draw_steps),
+    ):
+        if steps:
+            histories[run] = fit(
+                make(net, config, seed=seed),
+                data,
+                options=replace(options, max_steps=steps),
+                out=out / run,
+                seed=seed,
+                val_data=None if held is None else PoolDataset(held),
+                resume=resume,
+                force=force,
+                collate=data.collate,
+            )
+    history = pd.concat(histories, names=["run"]).reset_index("run").reset_index(drop=True)
+    history.to_csv(out / "history.csv", index=False)
+    return history

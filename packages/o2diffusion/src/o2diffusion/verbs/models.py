@@ -77,7 +77,7 @@ def fit(
 ) -> OxygenModel:
     """Train, say what the reader noted, keep the resolved configuration beside the model."""
     from cytosol.config import save
-    from o2diffusion.oxygen_model import train as run
+    from o2diffusion.fitting import train as run
 
     notes = _Notes()
     model = run(
@@ -108,7 +108,9 @@ class _Notes(list[str]):
 def _told(model: OxygenModel) -> str:
     """What was learned from what, in one line."""
     history, known = model.history, model.facts
-    steps = f"{int(history['step'].iloc[-1])} steps" if len(history) else "no steps"
-    loss = f", loss {history['train_loss'].iloc[-1]:.4g}" if len(history) else ""
+    last = history.groupby("run", sort=False).last() if len(history) else history
+    steps = ", ".join(
+        f"{int(row.step)} steps of {run} (loss {row.train_loss:.4g})" for run, row in last.iterrows()
+    )
     drugs = f"{len(known.drugs)} drugs" if known.drugs else "no drugs"
-    return f"model of {drugs}, units {', '.join(known.units) or 'not stated'}; {steps}{loss}"
+    return f"model of {drugs}, units {', '.join(known.units) or 'not stated'}; {steps or 'no steps'}"
