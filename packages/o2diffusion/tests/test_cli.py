@@ -576,3 +576,11 @@ def test_the_demo_compares_with_straight_lines(model: Path, tmp_path: Path) -> N
     assert {"data.csv", "events.csv", "filled.csv", "curves.png"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing.csv.gz", "nothing.parquet"])
+def test_a_file_of_no_bytes_is_named(sh: Shell, model: Path, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.touch()
+    assert sh("impute", model, "--data", file, "--out", tmp_path / "out.csv") == 2
+    one_line(sh, str(file))

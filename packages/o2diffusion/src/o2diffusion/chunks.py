@@ -100,8 +100,7 @@ def read_chunks(
         name, names, path = "DataFrame", [str(c).strip() for c in data.columns], None
     else:
         name, path = str(data), Path(data)
-        with reading(name):
-            names = _header(path)
+        names = header(path)
     _check_header(names, name, required, hints or {})
     unused = [n for n in names if n not in wanted]
     if unused:
@@ -116,12 +115,13 @@ def read_chunks(
             yield from _csv_chunks(path, name, set(texts), wanted)
 
 
-def _header(path: Path) -> list[str]:
-    """Column names of a file, stripped."""
-    if suffix_of(path) == ".parquet":
-        with pq.ParquetFile(path) as file:
-            return [n.strip() for n in file.schema_arrow.names]
-    return [n.strip() for n in _raw_header(path)]
+def header(path: Path) -> list[str]:
+    """Column names of a file, stripped; `DataError` where it cannot be read."""
+    with reading(str(path)):
+        if suffix_of(path) == ".parquet":
+            with pq.ParquetFile(path) as file:
+                return [n.strip() for n in file.schema_arrow.names]
+        return [n.strip() for n in _raw_header(path)]
 
 
 def _raw_header(path: Path) -> list[str]:
