@@ -530,6 +530,10 @@ def test_profiles_calibration_and_generated_curves_are_drawn(
         sh("plot", model, *table, "--kind", "calibration", "--tasks", "b1", "--out", tmp_path / "c.png") == 0
     )
     assert all(is_picture(tmp_path / f"{name}.png") for name in "abc")
+    words = ["plot", *table, "--kind", "generated", "--generated", made, "--out", tmp_path / "d.png"]
+    assert sh(*words) == 0
+    assert "--generated-events" in sh.err
+    assert "columns not used" not in sh.err
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,9 @@ def read_chunks(
     texts: Sequence[str],
     notes: list[str],
     hints: dict[str, str] | None = None,
+    known: Sequence[str] = (),
 ) -> Iterator[Chunk]:
-    """The table as chunks of its `numbers` and `texts` columns; others are named in `notes` as unused.
+    """The table as chunks of its `numbers` and `texts` columns; others, unless `known`, are in `notes` as unused.
 
     `hints` maps a column that may stand in place of a missing one to what to do. Raises `DataError`.
     """
@@ -102,7 +103,7 @@ def read_chunks(
         name, path = str(data), Path(data)
         names = header(path)
     _check_header(names, name, required, hints or {})
-    unused = [n for n in names if n not in wanted]
+    unused = [n for n in names if n not in wanted and n not in known]
     if unused:
         more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
         notes.append(f"{name}: columns not used: {', '.join(unused[:10])}{more}")

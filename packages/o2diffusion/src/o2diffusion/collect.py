@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REQUIRED = ("series_id", "replicate", "time_h", "oxygen")
 TEXTS = ("experiment_id", "series_id", "replicate", "well", "drug", "unit", "source")
 NUMBERS = ("time_h", "oxygen", "concentration_um")
+OWN = ("draw",)  # what `generate` adds, for people: its series_id tells the draws apart
 ONE_EXPERIMENT = "experiment"  # the experiment_id where the table has no such column
 SENTINELS = (9999.0, -9999.0, 99999.0, -99999.0)  # what loggers write for a saturated or lost sensor
 MAX_OXYGEN = 1e6  # beyond any unit's range
@@ -75,7 +76,7 @@ class Collector:
     def read(self, data: Path | str | pd.DataFrame) -> None:
         """Read and check every row of the table."""
         for chunk in read_chunks(
-            data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS
+            data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS, known=OWN
         ):
             if not self.name:
                 self.name, self._first_row = chunk.name, chunk.first_row

@@ -76,7 +76,9 @@ def plot(
             from o2diffusion.check_plots import plot_generated
 
             made = common.conditions_of(_needed(kind, "--generated", generated), generated_events, 0)
-            figure = plot_generated(conditions, made)
+            notes: list[str] = []
+            figure = plot_generated(conditions, made, notes=notes)
+            common.say_all(notes)
         else:
             figure = _curves(conditions, filled)
     save(figure, out)
