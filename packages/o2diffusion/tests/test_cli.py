@@ -298,7 +298,7 @@ def test_impute_adds_times_where_nothing_is_missing(sh: Shell, model: Path, tmp_
     data.to_csv(tmp_path / "data.csv", index=False)
     words = ["impute", model, "--data", tmp_path / "data.csv", "--draws", 4, "--out", tmp_path / "out.csv"]
     assert sh(*words) == 0
-    assert "--every" in sh.err
+    assert "out.csv is a header without rows (--every" in sh.err
     assert pd.read_csv(tmp_path / "out.csv").columns[-1] == "q95"
     assert sh(*words, "--every", 0.5, "--force") == 0
     assert pd.read_csv(tmp_path / "out.csv")["time_h"].tolist() == [0.5, 1.5, 2.5]
@@ -318,6 +318,10 @@ def test_an_unknown_drug_is_an_error_or_the_average(
     assert not (tmp_path / "out.csv").exists()
     assert sh("impute", model, *words, "--out", tmp_path / "out.csv", "--unknown-drug") == 0
     assert "drug01" in set(pd.read_csv(tmp_path / "out.csv")["drug"])
+    assert sh.err.count("taken as the average of those it knows: drug01\n") == 1
+    words = ["--drug", "new", "--concentration", 1, "--draws", 2, "--hours", 50, "--unknown-drug"]
+    assert sh("generate", model, *words, "--out", tmp_path / "new.csv") == 0
+    assert "those it knows: new\n" in sh.err
 
 
 def test_a_model_without_drugs_says_that_drugs_are_unused(
@@ -392,6 +396,17 @@ def test_a_recipe_file_is_read_and_the_command_line_wins(
 
 
 # --- generating
+
+
+@pytest.mark.parametrize("verb", ["train", "impute", "generate", "profile", "dose-response"])
+def test_structures_without_rdkit_are_refused_before_any_work(
+    sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    monkeypatch.setattr("o2diffusion.verbs.common.find_spec", lambda _: None)
+    data = [] if verb == "generate" else ["--data", tmp_path / "nothing.csv"]
+    assert sh(verb, *data, "--out", tmp_path / "out.csv", "--smiles", tmp_path / "nothing.csv") == 2
+    assert sh.err.count("\n") == 1
+    one_line(sh, "--smiles: needs RDKit, which is not installed: pip install")
 
 
 def test_generated_curves_are_a_table_that_describe_reads(sh: Shell, model: Path, tmp_path: Path) -> None:

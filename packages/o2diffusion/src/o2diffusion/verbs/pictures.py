@@ -128,6 +128,7 @@ def _calibration(
     from o2diffusion.verbs.scores import tasks_of
 
     wanted = tasks_of(tasks)
+    common.say_all(model.facts.note_unknown((c.drug, c.concentration_um) for c in conditions))
     who = partial(model.facts.who, unknown=unknown)
     draws, truth = [], []
     for task in wanted:

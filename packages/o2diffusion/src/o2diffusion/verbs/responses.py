@@ -102,6 +102,7 @@ def _believed(
     if drugs and not model.facts.drugs:
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
     found = model_profiles(model, drugs or None, concentrations or None, unknown_drug=unknown)
+    common.say_all(model.facts.note_unknown((drug, None) for drug in drugs))
     found.insert(0, "of", "model")
     return found
 
