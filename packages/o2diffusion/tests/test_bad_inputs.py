@@ -51,6 +51,29 @@ def test_1_unsorted_times_are_sorted_and_said():
     assert any("not in order of time" in n for n in notes)
 
 
+def test_6_a_record_of_months_is_asked_about():
+    _, notes = read(table(time_h=[0.0, 600.0, 14400.0] * 2))
+    assert "1 series with more than 100 days: kept; is time_h in hours? (s)" in notes
+    assert read(table(time_h=[0.0, 600.0, 1000.0] * 2))[1] == []
+
+
+def test_columns_that_are_all_but_named_so_are_named():
+    odd = table().rename(columns={"time_h": "Time (h)", "oxygen": "Oxygen", "replicate": "well"})
+    said = refused(
+        odd, "missing replicate, time_h, oxygen", "rename 'Time (h)' to time_h, 'Oxygen' to oxygen"
+    )
+    assert "'well' to" not in said
+    _, notes = read(table(Drug="a", concentration=1.0, colour="red"))
+    (said,) = [n for n in notes if "not used" in n]
+    assert said.endswith(
+        "Drug, concentration, colour; rename 'Drug' to drug, 'concentration' to concentration_um"
+    )
+
+
+def test_a_time_that_is_no_number_is_needed():
+    refused(table(time_h=["0", "1", "day two"] * 2), "row 2", "'day two'", "every row has a time")
+
+
 def test_1_rows_given_twice_alike_are_kept_once_and_said():
     (condition,), notes = read(pd.concat([table(), table().iloc[[1, 1, 4]]]))
     assert condition.oxygen.shape == (3, 2)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REPLICATES = 4
+LONG_H = 2400.0  # h: a longer record looks like minutes
 EARLY_ALL, EARLY_ONE = (
     1 / 24,
     0.01,
@@ -139,6 +140,7 @@ class _Tally:
         "empty": "no observed oxygen: kept; what is filled is only what is usual in its unit",
         "constant": "oxygen that never changes: kept",
         "merged": "events of different kinds or media at the same time: read as one",
+        "long": f"more than {LONG_H / 24:.0f} days: kept; is time_h in hours?",
         "early": "all events at the very start of their record: kept; are table and events on one clock, in hours?",
         "late": "all events after the last sample: kept; are table and events on one clock, in hours?",
         "before": "events before the first sample: kept",
@@ -188,6 +190,8 @@ def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
         tally.say("empty", name)
     elif values.size > 1 and np.ptp(values) == 0:
         tally.say("constant", name)
+    if np.ptp(time) > LONG_H:
+        tally.say("long", name)
     events, merged = table.of(series.experiment_id, name)
     for kind in ["merged"] * (merged > 0) + _misplaced(events.time_h, time[0], time[-1]):
         tally.say(kind, name)
