@@ -51,10 +51,33 @@ def test_1_unsorted_times_are_sorted_and_said():
     assert any("not in order of time" in n for n in notes)
 
 
+def test_6_a_record_of_months_is_asked_about():
+    _, notes = read(table(time_h=[0.0, 600.0, 14400.0] * 2))
+    assert "1 series with more than 100 days: kept; is time_h in hours? (s)" in notes
+    assert read(table(time_h=[0.0, 600.0, 1000.0] * 2))[1] == []
+
+
+def test_columns_that_are_all_but_named_so_are_named():
+    odd = table().rename(columns={"time_h": "Time (h)", "oxygen": "Oxygen", "replicate": "well"})
+    said = refused(
+        odd, "missing replicate, time_h, oxygen", "rename 'Time (h)' to time_h, 'Oxygen' to oxygen"
+    )
+    assert "'well' to" not in said
+    _, notes = read(table(Drug="a", concentration=1.0, colour="red"))
+    (said,) = [n for n in notes if "not used" in n]
+    assert said.endswith(
+        "Drug, concentration, colour; rename 'Drug' to drug, 'concentration' to concentration_um"
+    )
+
+
+def test_a_time_that_is_no_number_is_needed():
+    refused(table(time_h=["0", "1", "day two"] * 2), "row 2", "'day two'", "every row has a time")
+
+
 def test_1_rows_given_twice_alike_are_kept_once_and_said():
-    (condition,), notes = read(pd.concat([table(), table().iloc[[1]]]))
+    (condition,), notes = read(pd.concat([table(), table().iloc[[1, 1, 4]]]))
     assert condition.oxygen.shape == (3, 2)
-    assert any("twice alike" in n for n in notes)
+    assert any("twice alike (3 in all)" in n for n in notes)
 
 
 def test_1_rows_given_twice_with_other_values_are_refused():
@@ -188,17 +211,59 @@ def events(**columns):
 
 def test_8_events_outside_the_samples_are_kept_and_said():
     (condition,), notes = read(table(), events(time_h=[-3.0, 99.0]))
+    assert not any("one clock" in n for n in notes)
     np.testing.assert_array_equal(condition.events.time_h, [-3.0, 99.0])
     assert any("before the first sample" in n for n in notes)
     assert any("after the last sample" in n for n in notes)
 
 
-def test_8_events_at_the_same_time_are_merged_and_said():
-    both = events(time_h=[1.0, 1.0], kind=["drug_start", "media_change"])
-    (condition,), notes = read(table(), both)
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([300.0, 600.0], "after the last sample: kept; are"),
+        ([0.01, 0.02], "at the very start"),
+        ([0.05], "not"),
+        ([0.01], "at the very start"),
+        ([0.0], "not"),
+        ([0.05, 1.0], "not"),
+    ],
+)
+def test_8_events_that_look_like_another_unit_are_asked_about(times, said):
+    odd = pd.DataFrame({"series_id": "s", "time_h": times, "kind": "flush"})
+    (condition,), notes = read(table(), odd)
+    np.testing.assert_array_equal(condition.events.time_h, times)
+    asked = [n for n in notes if "one clock, in hours?" in n]
+    assert [said in n for n in asked] == ([] if said == "not" else [True])
+
+
+def both(kinds, drug):
+    """Two events at one time."""
+    return events(time_h=[1.0, 1.0], kind=kinds, drug_containing=drug)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "drug", "contradict"),
+    [
+        (["drug_start", "media_change"], ["", ""], True),
+        (["drug_start", "media_change"], ["", "yes"], False),
+        (["media_change", "media_change"], ["yes", "yes"], False),
+        (["media_change", "media_change"], ["yes", "no"], True),
+        (["media_change", "flush"], ["yes", "yes"], True),
+    ],
+)
+def test_8_events_at_the_same_time_are_one_and_contradictions_are_said(kinds, drug, contradict):
+    (condition,), notes = read(table(), both(kinds, drug))
     assert condition.events.kind == ("media_change",)
     assert condition.events.drug_containing.tolist() == [True]
-    assert any("merged" in n for n in notes)
+    assert any("read as one" in n for n in notes) == contradict
+
+
+def test_8_without_experiments_in_the_data_the_events_are_not_blamed():
+    own = events(experiment_id=["plate 1", "plate 1"])
+    said = refused(table(), "expected a column experiment_id", "row 0", "'plate 1'", "add it", events=own)
+    assert said.startswith("DataFrame: ")
+    (condition,), _ = read(table(experiment_id="plate 1"), own)
+    assert len(condition.events) == 2
 
 
 def test_8_unsorted_events_are_sorted():
@@ -211,8 +276,7 @@ def test_8_unsorted_events_are_sorted():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"series_id": ["s", "S1"]}, ["row 1", "'series_id'", "'S1'"]),
-        ({"experiment_id": ["experimant", ""]}, ["row 0", "'experimant'", "did you mean 'experiment'?"]),
+        ({"series_id": ["S1", "S2"]}, ["row 0", "'series_id'", "(s)", "S1, S2 only"]),
         (
             {"kind": ["media change", "wash"]},
             ["row 1", "'wash'", "media_change, flush, injection, drug_start"],

@@ -301,7 +301,7 @@ def test_impute_adds_times_where_nothing_is_missing(sh: Shell, model: Path, tmp_
     data.to_csv(tmp_path / "data.csv", index=False)
     words = ["impute", model, "--data", tmp_path / "data.csv", "--draws", 4, "--out", tmp_path / "out.csv"]
     assert sh(*words) == 0
-    assert "--every" in sh.err
+    assert "out.csv is a header without rows (--every" in sh.err
     assert pd.read_csv(tmp_path / "out.csv").columns[-1] == "q95"
     assert sh(*words, "--every", 0.5, "--force") == 0
     assert pd.read_csv(tmp_path / "out.csv")["time_h"].tolist() == [0.5, 1.5, 2.5]
@@ -321,6 +321,10 @@ def test_an_unknown_drug_is_an_error_or_the_average(
     assert not (tmp_path / "out.csv").exists()
     assert sh("impute", model, *words, "--out", tmp_path / "out.csv", "--unknown-drug") == 0
     assert "drug01" in set(pd.read_csv(tmp_path / "out.csv")["drug"])
+    assert sh.err.count("taken as the average of those it knows: drug01\n") == 1
+    words = ["--drug", "new", "--concentration", 1, "--draws", 2, "--hours", 50, "--unknown-drug"]
+    assert sh("generate", model, *words, "--out", tmp_path / "new.csv") == 0
+    assert "those it knows: new\n" in sh.err
 
 
 def test_a_model_without_drugs_says_that_drugs_are_unused(
@@ -396,6 +400,17 @@ def test_a_recipe_file_is_read_and_the_command_line_wins(
 
 
 # --- generating
+
+
+@pytest.mark.parametrize("verb", ["train", "impute", "generate", "profile", "dose-response"])
+def test_structures_without_rdkit_are_refused_before_any_work(
+    sh: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
+) -> None:
+    monkeypatch.setattr("o2diffusion.verbs.common.find_spec", lambda _: None)
+    data = [] if verb == "generate" else ["--data", tmp_path / "nothing.csv"]
+    assert sh(verb, *data, "--out", tmp_path / "out.csv", "--smiles", tmp_path / "nothing.csv") == 2
+    assert sh.err.count("\n") == 1
+    one_line(sh, "--smiles: needs RDKit, which is not installed: pip install")
 
 
 def test_generated_curves_are_a_table_that_describe_reads(sh: Shell, model: Path, tmp_path: Path) -> None:
@@ -534,6 +549,10 @@ def test_profiles_calibration_and_generated_curves_are_drawn(
         sh("plot", model, *table, "--kind", "calibration", "--tasks", "b1", "--out", tmp_path / "c.png") == 0
     )
     assert all(is_picture(tmp_path / f"{name}.png") for name in "abc")
+    words = ["plot", *table, "--kind", "generated", "--generated", made, "--out", tmp_path / "d.png"]
+    assert sh(*words) == 0
+    assert "--generated-events" in sh.err
+    assert "columns not used" not in sh.err
 
 
 @pytest.mark.parametrize(
@@ -580,3 +599,11 @@ def test_the_demo_compares_with_straight_lines(model: Path, tmp_path: Path) -> N
     assert {"data.csv", "events.csv", "filled.csv", "curves.png"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing.csv.gz", "nothing.parquet"])
+def test_a_file_of_no_bytes_is_named(sh: Shell, model: Path, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.touch()
+    assert sh("impute", model, "--data", file, "--out", tmp_path / "out.csv") == 2
+    one_line(sh, str(file))

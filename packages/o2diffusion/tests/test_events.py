@@ -69,17 +69,28 @@ def test_a_column_of_details_is_tolerated_and_said():
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (["q", "s", 1.0, "flush"], "'experiment_id': expected one that the data has"),
-        (["p", "x", 1.0, "flush"], "'series_id': expected one that the data has"),
-        (["p", "u", 1.0, "flush"], r"\(s, t\), got 'u'"),
-        (["", "x", 1.0, "flush"], "got 'x'"),
+        (["q", "", 1.0, "flush"], r"'experiment_id': .* \(p, r\), got q only"),
+        (["p", "x", 1.0, "flush"], r"'series_id': .* \(s, t, u\), got x only"),
+        (["p", "u", 1.0, "flush"], "got u only; correct the ids, or leave the events out"),
+        (["", "x", 1.0, "flush"], "got x only"),
     ],
 )
-def test_an_event_of_nothing_in_the_data_is_refused(row, words):
+def test_events_of_nothing_in_the_data_are_left_out_or_refused_where_none_fits(row, words):
+    keys, notes = [("p", "s"), ("p", "t"), ("r", "u")], []
     table = read_events(frame([["p", "s", 0.0, "flush"], row]), [])
+    table.check(keys, notes)
+    assert notes == [f"1 events of ids that the data does not have: left out ({row[1] or row[0]})"]
     with pytest.raises(DataError, match=words) as caught:
-        table.check([("p", "s"), ("p", "t"), ("r", "u")])
-    assert "row 1" in str(caught.value)
+        read_events(frame([row]), []).check(keys, [])
+    assert "row 0" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_without_events_is_said(tmp_path, suffix):
+    path, notes = tmp_path / f"events{suffix}", []
+    write_table([frame([])], path)
+    assert len(read_events(path, notes).of("p", "s")[0]) == 0
+    assert notes == [f"{path}: holds no event: read as if none was given"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -95,7 +106,8 @@ def test_events_of_a_condition_are_strictly_in_order_and_none_is_lost(rows):
     events, merged = table.of("p", "s")
     assert (np.diff(events.time_h) > 0).all()
     assert set(events.time_h) == {float(t) for t, _ in rows}
-    assert len(events) + merged == len(rows)
+    alike = {t: {(k, k == "drug_start") for at, k in rows if at == t} for t, _ in rows}
+    assert merged == sum(len(told) > 1 for told in alike.values())
     for time, kind, drug in zip(events.time_h, events.kind, events.drug_containing, strict=True):
         there = [k for t, k in rows if t == time]
         assert kind in there

@@ -20,6 +20,7 @@ from o2diffusion.evaluation import evaluate
 from o2diffusion.fitting import train
 from o2diffusion.oxygen_model import OxygenModel, load
 from o2diffusion.simulation import simulate
+from o2diffusion.tables import DataWarning
 
 COLUMNS = ["mean", "q05", "q25", "q50", "q75", "q95"]
 DRUGS = ("A", "None")
@@ -122,7 +123,8 @@ def test_a_table_without_gaps_beside_one_with_them(model):
     both = pd.concat([full, table(1)], ignore_index=True)
     filled = model.impute(both, draws=2)
     assert set(filled["series_id"]) == {"s"}
-    assert len(model.impute(full, draws=2)) == 0
+    with pytest.warns(DataWarning, match="no oxygen is missing"):
+        assert len(model.impute(full, draws=2)) == 0
 
 
 def test_control_is_control_whatever_the_drug_is_called(model):
@@ -143,20 +145,28 @@ def test_an_unknown_drug_is_refused_or_gets_the_average(model):
         model.impute(table(drug="Bx"), draws=4)
     with pytest.raises(ValueError, match=r"unknown drug 'Bx'"):
         model.generate("Bx", 1.0, draws=1)
-    found = model.impute(table(drug="Bx"), draws=4, unknown_drug=True)
+    with pytest.warns(DataWarning, match=r"average of those it knows: Bx$"):
+        found = model.impute(table(drug="Bx"), draws=4, unknown_drug=True)
     assert np.isfinite(values(found)).all()
     assert len(model.generate("Bx", 1.0, draws=1, unknown_drug=True)) == 4 * model.net.config.cells
-    spelt = model.impute(table(drug="  a "), draws=4)
+    with pytest.warns(DataWarning, match="also spelt"):
+        spelt = model.impute(table(drug="  a "), draws=4)
     np.testing.assert_array_equal(values(spelt), values(model.impute(table(drug="A"), draws=4)))
 
 
 def test_a_model_without_drugs_says_that_the_tables_are_unused(tiny_net):
     model = OxygenModel(tiny_net, Config(model=tiny_net.config), Facts(scales={"%air": (40.0, 20.0)}))
-    found = [model.impute(table(drug=d, concentration=c), draws=3) for d, c in (("A", 1.0), ("B", 9.0))]
+    found = []
+    for drug, dose in (("A", 1.0), ("B", 9.0)):
+        with pytest.warns(DataWarning, match="unused") as said:
+            found.append(model.impute(table(drug=drug, concentration=dose), draws=3))
+        assert [str(warning.message) for warning in said] == model.notes
+        assert said[0].filename == __file__
     np.testing.assert_array_equal(values(found[0]), values(found[1]))
     assert any("unused" in note for note in model.notes)
 
 
+@pytest.mark.filterwarnings("ignore::o2diffusion.DataWarning")
 @pytest.mark.parametrize("case", ["constant", "all missing", "one row", "one replicate missing"])
 def test_strange_series_get_numbers(model, case):
     data = table()
@@ -279,7 +289,8 @@ def test_a_new_drug_is_introduced_by_its_structure(structured, monkeypatch, tmp_
     new = table(9, drug="New")
     with pytest.raises(ValueError, match="unknown drug 'New'"):
         structured.impute(new, draws=8)
-    average = structured.impute(new, draws=8, unknown_drug=True)
+    with pytest.warns(DataWarning, match="New"):
+        average = structured.impute(new, draws=8, unknown_drug=True)
     structured.meet({"new ": "CCCCC", "A": "ignored: it was trained on"})
     assert structured.facts.strangers == ("new ",)
     met = structured.impute(new, draws=8)

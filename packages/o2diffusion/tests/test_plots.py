@@ -1,6 +1,7 @@
 """Pictures: the numbers drawn are the data's, nothing global changes, text does not overlap."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from o2diffusion import canvas, check_plots, plots
 from o2diffusion.check_plots import coverage, pit
 from o2diffusion.dose import fit_doses
+from o2diffusion.events import Events
 from o2diffusion.hill import hill
 from o2diffusion.imputing import Filled
 from o2diffusion.summaries import KEYS, Summaries
@@ -68,7 +70,14 @@ def every_figure(filled, fits, profiles):
         "profiles": plots.plot_profiles(profiles),
         "calibration": plots.plot_calibration(rng.standard_normal((30, 500)), rng.standard_normal(500)),
         "generated": plots.plot_generated([condition], [condition]),
+        "one drug": plots.plot_doses(fits[:1]),
+        "one statistic": plots.plot_generated([condition], [still(condition)]),
     }
+
+
+def still(condition):
+    """The condition without events."""
+    return replace(condition, events=Events())
 
 
 def test_pictures_are_written_and_their_text_does_not_overlap(filled, fits, profiles, tmp_path):
@@ -81,7 +90,10 @@ def test_pictures_are_written_and_their_text_does_not_overlap(filled, fits, prof
         drawn = FigureCanvasAgg(figure)
         drawn.draw()
         renderer = drawn.get_renderer()
-        texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, ax._left_title)]
+        texts = [
+            figure._suptitle,
+            *(t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label, ax._left_title)),
+        ]
         boxes = [t.get_window_extent(renderer) for t in texts if t.get_text()]
         boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
         assert len(boxes) >= 4
@@ -118,6 +130,34 @@ def test_more_than_twelve_conditions_are_cut_and_said(filled):
     figure = plots.plot_curves([filled.condition] * 14)
     assert len(figure.axes) == 12
     assert "first 12 of 14" in figure.get_suptitle()
+
+
+def test_an_ec50_interval_beyond_the_axis_has_an_arrow(fits):
+    within = plots.plot_doses(fits[:1]).axes[0]
+    far = replace(fits[0], ec50_um=np.geomspace(0.5, 1e4, len(fits[0].ec50_um)))
+    beyond = plots.plot_doses([far]).axes[0]
+    heads = [[line for line in ax.lines if line.get_marker() == ">"] for ax in (within, beyond)]
+    assert [len(found) for found in heads] == [0, 1]
+    assert heads[1][0].get_xdata()[0] == pytest.approx(beyond.get_xlim()[1])
+
+
+def test_one_drug_on_two_plates_is_told_apart(fits):
+    two = plots.plot_doses([fits[0], replace(fits[0], experiment_id="q")])
+    assert [ax.get_title(loc="left").splitlines()[0] for ax in two.axes] == ["a, p", "a, q"]
+
+
+def test_only_statistics_that_both_have_are_drawn_and_the_others_said(condition, filled):
+    notes = []
+    figure = plots.plot_generated([filled.condition], [still(filled.condition)], notes=notes)
+    assert [ax.get_title(loc="left").split(":")[0] for ax in figure.axes] == ["Likeness of replicates"]
+    assert [note.split(",")[0] for note in notes] == [
+        "spike_height is not drawn: the generated curves have none",
+        "half_decay_h is not drawn: the generated curves have none",
+    ]
+    assert "--generated-events" in notes[0]
+    lonely = condition([0.0, 1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="of both measured and generated curves, got none"):
+        plots.plot_generated([lonely], [lonely])
 
 
 def test_an_ec50_that_is_not_reached_has_no_line(fits):

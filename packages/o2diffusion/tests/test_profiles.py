@@ -73,6 +73,34 @@ def test_without_events_there_is_no_profile(condition):
         profile([condition([0.0, 1.0, 2.0], [1.0, 2.0, 3.0])])
 
 
+def test_the_kinds_that_are_there_are_named(condition):
+    time = np.arange(0, 20, 0.5)
+    one = condition(time, time, changes=[5.0, 9.0, 9.5], kinds=["injection", "injection", "flush"])
+    with pytest.raises(ValueError, match=r"2 x injection, 1 x flush; .*--event-kind injection"):
+        profile([one])
+    assert profile([one], kinds=["flush", "injection"])["event"].tolist() == ["flush, injection"]
+
+
+def test_nothing_is_read_beyond_a_short_record(condition):
+    """A rise that goes on where the record ends: its height is what was reached, not where it leads."""
+    time = np.arange(0, 11, 0.02)
+    rise = 40 * (1 - np.exp(-np.maximum(time - 10, 0) / 2.0))
+    (row,) = profile([condition(time, rise, changes=[10])]).to_dict("records")
+    assert row["spike_height"] == pytest.approx(rise.max(), rel=0.02)
+    assert row["to_h"] == pytest.approx(0.98)
+    assert "measured for 0.98 h after the event: nothing is read beyond" in row["note"]
+    (row,) = profile([condition(np.arange(0, 48, 0.5), np.arange(96.0), changes=[10])]).to_dict("records")
+    assert "nothing is read beyond" not in row["note"]
+
+
+def test_too_few_samples_have_no_numbers(condition):
+    time = np.array([*np.arange(0, 10, 0.5), 10.5, 11.0])
+    (row,) = profile([condition(time, time, changes=[10])]).to_dict("records")
+    assert np.isnan(row["spike_height"])
+    assert np.isnan(row["recovery_tau"])
+    assert row["note"] == "2 samples after the event, at least 8 needed: not measured"
+
+
 def test_a_network_says_what_it_believes(tiny_net):
     known = Facts(drugs=("a", "b"), scales={"%air": (10.0, 20.0)}, concentrations=(0.0, 1.0), units=("%air",))
     model = SimpleNamespace(net=tiny_net, facts=known)

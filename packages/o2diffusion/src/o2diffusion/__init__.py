@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from o2diffusion.replicates import ReplicateGenerator as ReplicateGenerator
     from o2diffusion.replicates import generate_replicate_aware_noise as generate_replicate_aware_noise
     from o2diffusion.simulation import simulate as simulate
+    from o2diffusion.tables import DataError as DataError
+    from o2diffusion.tables import DataWarning as DataWarning
     from o2diffusion.unet import AdaptiveReplicateUNet as AdaptiveReplicateUNet
     from o2diffusion.validation import (
         validate_drug_specific_media_responses as validate_drug_specific_media_responses,
@@ -37,6 +39,8 @@ _HOME = {
     "AdaptiveReplicateUNet": "unet",
     "Condition": "conditions",
     "Config": "config",
+    "DataError": "tables",
+    "DataWarning": "tables",
     "DrugAwareMediaChangeModule": "media",
     "FlexibleReplicateDiffusionModel": "model",
     "MaskedReplicateLoss": "losses",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ STYLE: dict[str, Any] = {
 UNITS = {"%air": "% air saturation", "%O2": "% O2", "umol/L": "µmol/L"}
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST = 12  # panels of a figure
+LETTER, WIDE_LETTER = 0.085, 0.125  # width of a legend's letter and of a title's [inch], on the generous side
 
 
 @contextmanager
@@ -63,15 +65,53 @@ def panels(
     axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
     for extra in axes[count:]:
         extra.remove()
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle(fill(title, int(width / WIDE_LETTER)), x=0.01, ha="left")
     return figure, axes[:count]
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 6) -> None:
-    """The labelled things of one panel as a legend of the whole figure, under it."""
+    """The labelled things of one panel as a legend of the whole figure, under it, in columns that fit its width."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, len(handles)))
+        fitting = int(figure.get_figwidth() / (0.65 + LETTER * max(len(label) for label in labels)))
+        columns = max(1, min(columns, fitting, len(handles)))
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+
+
+def beyond(axes: Axes, at: float, low: float, high: float, *, colour: str, across: bool = False) -> None:
+    """Arrow heads at the ends of an axis that an interval goes beyond; call it once the limits are set.
+
+    The interval is of y, at the place `at` of x; `across`, it is of x, and `at` is a share of the panel's height.
+    """
+    first, last = axes.get_xlim() if across else axes.get_ylim()
+    where = axes.get_xaxis_transform() if across else axes.transData
+    for end, out, marks in ((first, low < first, "<v"), (last, high > last, ">^")):
+        if out:
+            place = (end, at) if across else (at, end)
+            head = marks[0 if across else 1]
+            axes.plot(
+                *([x] for x in place),
+                marker=head,
+                color=colour,
+                ms=7,
+                transform=where,
+                scalex=False,
+                scaley=False,
+                clip_on=False,
+                zorder=5,
+            )
+
+
+def short(name: str) -> str:
+    """A name that fits over a panel."""
+    return name if len(name) <= 38 else name[:37] + "…"
+
+
+def refuse_none(shown: Sequence[object], what: str) -> None:
+    """Raise ValueError where there is nothing of `what` to draw."""
+    if not shown:
+        msg = f"plot: expected at least one of {what}, got none"
+        raise ValueError(msg)
 
 
 def oxygen_label(unit: str | None, what: str = "Oxygen") -> str:

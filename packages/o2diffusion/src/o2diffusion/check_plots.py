@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from o2diffusion.canvas import COLOURS, GREY, legend_below, oxygen_label, panels, style
+from o2diffusion.canvas import COLOURS, GREY, legend_below, oxygen_label, panels, refuse_none, style
 from o2diffusion.likeness import curve_statistics, ks_distance
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from o2diffusion.conditions import Condition
 
 GENERATED = "Generated curves beside measured ones (distance 0: alike, 1: nothing in common)"
+NEEDS = {
+    "correlation": "two replicates of one condition",
+    "spike_height": "media changes (--events, --generated-events) with samples around them",
+    "half_decay_h": "media changes (--events, --generated-events) with a spike that halves",
+}
 BINS = 20
 LEVELS = np.linspace(0.05, 0.95, 19)
 
@@ -78,9 +83,16 @@ def plot_calibration(draws: np.ndarray, truth: np.ndarray, *, title: str = "Are 
 
 
 def plot_generated(
-    measured: Sequence[Condition], generated: Sequence[Condition], *, title: str | None = None
+    measured: Sequence[Condition],
+    generated: Sequence[Condition],
+    *,
+    title: str | None = None,
+    notes: list[str] | None = None,
 ) -> Figure:
-    """Distributions of replicate correlation, spike height and half-decay of measured and generated curves."""
+    """Distributions of replicate correlation, spike height and half-decay of measured and generated curves.
+
+    What one of the two does not have is left out and said in `notes`; ValueError where nothing is left.
+    """
     real, made = curve_statistics(measured), curve_statistics(generated)
     unit = measured[0].unit if measured else None
     labels = {
@@ -88,23 +100,25 @@ def plot_generated(
         "spike_height": ("Spike at a media change", oxygen_label(unit, "Height")),
         "half_decay_h": ("Its decay", "Time to half the height [h]"),
     }
+    for name, need in NEEDS.items():
+        lacking = [who for who, has in (("measured", real), ("generated", made)) if not len(has[name])]
+        if lacking:
+            del labels[name]
+            if notes is not None:
+                notes.append(
+                    f"{name} is not drawn: the {' and '.join(lacking)} curves have none, it needs {need}"
+                )
+    refuse_none(list(labels), f"{', '.join(NEEDS)} of both measured and generated curves")
     with style():
-        figure, axes = panels(3, title=title or GENERATED, size=(4.3, 3.6))
+        figure, axes = panels(len(labels), title=title or GENERATED, size=(4.3, 3.6))
         for ax, (name, (head, label)) in zip(axes, labels.items(), strict=True):
-            for values, colour, who in (
-                (real[name], COLOURS[0], "measured"),
-                (made[name], COLOURS[1], "generated"),
-            ):
-                if len(values):
-                    ax.ecdf(values, color=colour, lw=2, label=who)
-            distance = ks_distance(real[name], made[name])
-            said = f"distance {distance:.2f}" if np.isfinite(distance) else "not enough data"
-            ax.set_title(f"{head}: {said}")
+            ax.ecdf(real[name], color=COLOURS[0], lw=2, label="measured")
+            ax.ecdf(made[name], color=COLOURS[1], lw=2, label="generated")
+            ax.set_title(f"{head}: distance {ks_distance(real[name], made[name]):.2f}")
             ax.set_xlabel(f"{label}\n({len(real[name])} measured, {len(made[name])} generated)")
             both = np.concatenate([real[name], made[name]])
-            if len(both):
-                low, high = np.quantile(both, [0.005, 0.995])
-                ax.set_xlim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
+            low, high = np.quantile(both, [0.005, 0.995])
+            ax.set_xlim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
         axes[0].set_ylabel("Share of values below")
         legend_below(figure, axes[0])
     return figure

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
+import re
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,12 +76,24 @@ def _check_header(names: Sequence[str], name: str, required: Sequence[str], hint
     missing = [c for c in required if c not in names]
     if missing:
         came = ", ".join(list(names)[:12]) + (", ..." if len(names) > 12 else "")
-        hint = next((f"; {text}" for n, text in hints.items() if n in names), "")
+        hint = renames([n for n in names if n not in hints], missing)
+        hint += "".join(f"; {text}" for text in dict.fromkeys(hints[n] for n in names if n in hints))
         if not hint and len(names) == 1 and (";" in names[0] or "\t" in names[0]):
             hint = "; the columns are not separated by commas: save with commas and decimal points"
         need, lack = ", ".join(required), ", ".join(missing)
         msg = f"{name}: expected the columns {need}, missing {lack} (came: {came}){hint}"
         raise DataError(msg)
+
+
+def renames(names: Sequence[str], missing: Sequence[str]) -> str:
+    """A hint `; rename 'Time (h)' to time_h`, for the names that all but are those of missing columns, or nothing."""
+    plain = {re.sub(r"[^a-z0-9]+", "_", n.casefold()).strip("_"): n for n in names}
+    found = {}
+    for column in missing:
+        close = difflib.get_close_matches(column, list(plain), n=1, cutoff=0.75)
+        if close:
+            found.setdefault(plain[close[0]], column)
+    return f"; rename {', '.join(f'{old!r} to {new}' for old, new in found.items())}" if found else ""
 
 
 def read_chunks(
@@ -90,8 +104,9 @@ def read_chunks(
     texts: Sequence[str],
     notes: list[str],
     hints: dict[str, str] | None = None,
+    known: Sequence[str] = (),
 ) -> Iterator[Chunk]:
-    """The table as chunks of its `numbers` and `texts` columns; others are named in `notes` as unused.
+    """The table as chunks of its `numbers` and `texts` columns; others, unless `known`, are in `notes` as unused.
 
     `hints` maps a column that may stand in place of a missing one to what to do. Raises `DataError`.
     """
@@ -100,13 +115,13 @@ def read_chunks(
         name, names, path = "DataFrame", [str(c).strip() for c in data.columns], None
     else:
         name, path = str(data), Path(data)
-        with reading(name):
-            names = _header(path)
+        names = header(path)
     _check_header(names, name, required, hints or {})
-    unused = [n for n in names if n not in wanted]
+    unused = [n for n in names if n not in wanted and n not in known]
     if unused:
         more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
-        notes.append(f"{name}: columns not used: {', '.join(unused[:10])}{more}")
+        hint = renames(unused, [n for n in wanted if n not in names])
+        notes.append(f"{name}: columns not used: {', '.join(unused[:10])}{more}{hint}")
     with reading(name):
         if isinstance(data, pd.DataFrame):
             yield from _frame_chunks(data, name, names, wanted)
@@ -116,12 +131,13 @@ def read_chunks(
             yield from _csv_chunks(path, name, set(texts), wanted)
 
 
-def _header(path: Path) -> list[str]:
-    """Column names of a file, stripped."""
-    if suffix_of(path) == ".parquet":
-        with pq.ParquetFile(path) as file:
-            return [n.strip() for n in file.schema_arrow.names]
-    return [n.strip() for n in _raw_header(path)]
+def header(path: Path) -> list[str]:
+    """Column names of a file, stripped; `DataError` where it cannot be read."""
+    with reading(str(path)):
+        if suffix_of(path) == ".parquet":
+            with pq.ParquetFile(path) as file:
+                return [n.strip() for n in file.schema_arrow.names]
+        return [n.strip() for n in _raw_header(path)]
 
 
 def _raw_header(path: Path) -> list[str]:

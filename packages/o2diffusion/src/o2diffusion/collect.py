@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REQUIRED = ("series_id", "replicate", "time_h", "oxygen")
 TEXTS = ("experiment_id", "series_id", "replicate", "well", "drug", "unit", "source")
 NUMBERS = ("time_h", "oxygen", "concentration_um")
+OWN = ("draw",)  # what `generate` adds, for people: its series_id tells the draws apart
 ONE_EXPERIMENT = "experiment"  # the experiment_id where the table has no such column
 SENTINELS = (9999.0, -9999.0, 99999.0, -99999.0)  # what loggers write for a saturated or lost sensor
 MAX_OXYGEN = 1e6  # beyond any unit's range
@@ -68,24 +69,29 @@ class Collector:
         self._blank: list[int] = []  # indices of blank lines among the rows
         self._rows = 0
         self._first_row = 0
-        self._name = ""
+        self.name = ""
         self._saturated = 0
         self._wells = Wells()
 
     def read(self, data: Path | str | pd.DataFrame) -> None:
         """Read and check every row of the table."""
         for chunk in read_chunks(
-            data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS
+            data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS, known=OWN
         ):
-            if not self._name:
-                self._name, self._first_row = chunk.name, chunk.first_row
+            if not self.name:
+                self.name, self._first_row = chunk.name, chunk.first_row
             if len(chunk):
                 self._add(chunk)
         if not self._index:
-            msg = f"{self._name or data}: expected at least one row of data, got none"
+            msg = f"{self.name or data}: expected at least one row of data, got none"
             raise DataError(msg)
         self._check_units()
         self._say()
+
+    @property
+    def has_experiments(self) -> bool:
+        """Whether the table has a column experiment_id."""
+        return any(self._words["experiment_id"].names[e] for e, _ in self._index)
 
     def keys(self) -> list[tuple[str, str]]:
         """(experiment_id, series_id) of every series, in order of first appearance."""
@@ -132,7 +138,7 @@ class Collector:
         for blank in self._blank:
             kept += blank <= kept
         row = f"row {self._first_row + kept}"
-        return row if short else f"{self._name}: {row}"
+        return row if short else f"{self.name}: {row}"
 
     def _add(self, chunk: Chunk) -> None:
         code = {name: text_codes(chunk, name, self._words[name]) for name in TEXTS}
@@ -212,13 +218,13 @@ class Collector:
             unit = names[int(self._facts["unit"][j])]
             row = int(self._facts["row"][j])
             if stated and unit and canonical(unit) != canonical(stated):
-                at = f"{self._name}: row {row}, column 'unit'"
+                at = f"{self.name}: row {row}, column 'unit'"
                 msg = f"{at}: expected the stated unit {stated!r}, got {unit!r}"
                 raise DataError(msg)
             known, known_row = first.setdefault(experiment, (unit, row))
             if canonical(known) != canonical(unit):
                 msg = (
-                    f"{self._name}: row {row}, column 'unit': expected one unit in experiment "
+                    f"{self.name}: row {row}, column 'unit': expected one unit in experiment "
                     f"{self._experiment(experiment)!r}, got {unit or 'none'!r} beside {known or 'none'!r} "
                     f"(row {known_row}); convert one of them or give it another experiment_id"
                 )

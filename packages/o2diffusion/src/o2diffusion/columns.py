@@ -147,4 +147,6 @@ def _hint(column: str, value: str) -> str:
             return "put the number alone: the column is in uM"
     if column == "time_h" and quantity:
         return "put the hours alone: the column is in h"
+    if column == "time_h":
+        return "every row has a time"
     return "leave the cell empty where there is no value"

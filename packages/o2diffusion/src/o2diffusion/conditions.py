@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REPLICATES = 4
+LONG_H = 2400.0  # h: a longer record looks like minutes
+EARLY_ALL, EARLY_ONE = (
+    1 / 24,
+    0.01,
+)  # of a record: several events, or the only one, within it look like another unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,9 @@ def iter_conditions(
     collector = Collector(unit, notes)
     collector.read(data)
     table = read_events(events, notes)
-    table.check(collector.keys())
+    if not collector.has_experiments:
+        table.refuse_experiments(collector.name)
+    table.check(collector.keys(), notes)
     tally = _Tally()
     for series in collector.series():
         condition = _condition(series, table, tally)
@@ -128,11 +135,14 @@ class _Tally:
 
     WORDS = {  # noqa: RUF012 - read only
         "unsorted": "rows not in order of time: sorted",
-        "repeated": "rows given twice alike: kept once",
+        "repeated": "rows given twice alike ({count} in all): kept once",
         "short": "one time only: kept",
         "empty": "no observed oxygen: kept; what is filled is only what is usual in its unit",
         "constant": "oxygen that never changes: kept",
-        "merged": "events at the same time: merged into one",
+        "merged": "events of different kinds or media at the same time: read as one",
+        "long": f"more than {LONG_H / 24:.0f} days: kept; is time_h in hours?",
+        "early": "all events at the very start of their record: kept; are table and events on one clock, in hours?",
+        "late": "all events after the last sample: kept; are table and events on one clock, in hours?",
         "before": "events before the first sample: kept",
         "after": "events after the last sample: kept",
         "split": "more than four replicates: split with seed {seed}",
@@ -140,16 +150,18 @@ class _Tally:
 
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
+        self._rows = 0
 
-    def say(self, kind: str, series: str) -> None:
+    def say(self, kind: str, series: str, rows: int = 0) -> None:
         self._found.setdefault(kind, []).append(series)
+        self._rows += rows
 
     def write(self, notes: list[str], seed: int) -> None:
         for kind, text in self.WORDS.items():
             names = self._found.get(kind, [])
             if names:
                 some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-                notes.append(f"{len(names)} series with {text.format(seed=seed)} ({some})")
+                notes.append(f"{len(names)} series with {text.format(seed=seed, count=self._rows)} ({some})")
 
 
 def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
@@ -168,7 +180,7 @@ def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
     oxygen[cell], present[cell] = series.oxygen, True
     if np.count_nonzero(present) < len(cell):
         _refuse_conflicts(series, cell, oxygen)
-        tally.say("repeated", name)
+        tally.say("repeated", name, len(cell) - np.count_nonzero(present))
     oxygen, present = oxygen.reshape(-1, r), present.reshape(-1, r)
     seen = np.isfinite(oxygen)
     values = oxygen[seen]
@@ -178,14 +190,11 @@ def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
         tally.say("empty", name)
     elif values.size > 1 and np.ptp(values) == 0:
         tally.say("constant", name)
+    if np.ptp(time) > LONG_H:
+        tally.say("long", name)
     events, merged = table.of(series.experiment_id, name)
-    for kind, found in (
-        ("merged", merged > 0),
-        ("before", bool((events.time_h < time[0]).any())),
-        ("after", bool((events.time_h > time[-1]).any())),
-    ):
-        if found:
-            tally.say(kind, name)
+    for kind in ["merged"] * (merged > 0) + _misplaced(events.time_h, time[0], time[-1]):
+        tally.say(kind, name)
     return Condition(
         experiment_id=series.experiment_id,
         series_id=name,
@@ -200,6 +209,21 @@ def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:
         source=series.source,
         bursts=burst_starts(time),
     )
+
+
+def _misplaced(at: np.ndarray, first: float, last: float) -> list[str]:
+    """What is odd about the times of events (k,) [h] of a record from `first` to `last`: kinds of the tally.
+
+    Days written for hours put all events into the first 24th; a single event there may well be meant.
+    """
+    if not at.size:
+        return []
+    share = EARLY_ONE if at.size == 1 else EARLY_ALL
+    if at.min() > last > first:
+        return ["late"]
+    if first < at.max() <= first + share * (last - first):
+        return ["early"]
+    return [kind for kind, found in (("before", at.min() < first), ("after", at.max() > last)) if found]
 
 
 def _refuse_conflicts(series: Series, cell: np.ndarray, last: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from o2diffusion.units import oxygen_unit
 from o2diffusion.windows import MediaResponseDataset, collate_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from o2diffusion.conditions import Condition
     from o2diffusion.config import Config
@@ -84,6 +84,18 @@ class Facts:
         for a drug the model has not met, unless `unknown`: then it gets the learned average (index -1).
         """
         return self.identify(condition.drug, condition.concentration_um, unknown=unknown)
+
+    def note_unknown(self, who: Iterable[tuple[str | None, float | None]]) -> list[str]:
+        """One note with the drugs among these (drug, concentration [uM]) that get the average; none: no note."""
+        met = (*self.drugs, *self.strangers)
+        used = (d for d, dose in who if d and dose != 0 and d.strip().casefold() not in CONTROL)
+        strange = [d for d in dict.fromkeys(used) if self.drugs and not is_known(d, met)]
+        names = ", ".join(strange)
+        return (
+            [f"drugs unknown to the model, taken as the average of those it knows: {names}"]
+            if strange
+            else []
+        )
 
     def identify(
         self, drug: str | None, concentration: float | None, *, unknown: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,6 @@ from o2diffusion.tables import DataError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -59,23 +59,45 @@ class EventTable:
         for event in self._events:
             self._by_key[event.experiment, event.series].append(event)
 
-    def check(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Refuse an event whose experiment or series is not among `keys` (experiment_id, series_id)."""
+    def check(self, keys: Iterable[tuple[str, str]], notes: list[str]) -> None:
+        """Count in `notes` the events of nothing among `keys` (experiment_id, series_id): they reach no condition.
+
+        A table of some of a plate's series may come with all of its events; `DataError` where none of them fits.
+        """
         keys = set(keys)
-        experiments, series = {e for e, _ in keys}, {s for _, s in keys}
+        known = keys | {(e, "") for e, _ in keys} | {("", s) for _, s in keys}
+        strange = [e for e in self._events if (e.experiment, e.series) not in known]
+        if not strange:
+            return
+        names = list(dict.fromkeys(e.series or e.experiment for e in strange))
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        if len(strange) < len(self._events):
+            notes.append(f"{len(strange)} events of ids that the data does not have: left out ({some})")
+            return
+        column = "series_id" if strange[0].series else "experiment_id"
+        there = sorted({s for _, s in keys} if column == "series_id" else {e for e, _ in keys})
+        have = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
+        msg = (
+            f"{strange[0].row}, column {column!r}: expected events of the data's own ids ({have}), got {some} only; "
+            "correct the ids, or leave the events out"
+        )
+        raise DataError(msg)
+
+    def refuse_experiments(self, data: str) -> None:
+        """Raise `DataError` for events that name an experiment where the table `data` has no such column."""
         for e in self._events:
-            if e.experiment and e.experiment not in experiments:
-                _unknown(e, "experiment_id", e.experiment, experiments)
-            if e.series and (
-                e.series not in series or (e.experiment and (e.experiment, e.series) not in keys)
-            ):
-                known = {s for x, s in keys if e.experiment in (x, "")}
-                _unknown(e, "series_id", e.series, known)
+            if e.experiment:
+                msg = (
+                    f"{data}: expected a column experiment_id, by which the events are assigned ({e.row}: "
+                    f"{e.experiment!r}), got none; add it, or remove that column of the events"
+                )
+                raise DataError(msg)
 
     def of(self, experiment: str, series: str) -> tuple[Events, int]:
-        """Events of one condition in order of time, and how many fell on the time of another and were merged.
+        """Events of one condition in order of time, and the number of times at which they contradict each other.
 
-        At one time the first kind of `KINDS` stands for all, drug-containing if any of them is.
+        At one time the first kind of `KINDS` stands for all, drug-containing if any of them is. Events told twice
+        alike do not contradict, nor does a drug start in a medium that holds the drug.
         """
         keys = {(experiment, series), (experiment, ""), ("", series)}
         found = sorted((e for key in keys for e in self._by_key.get(key, ())), key=lambda e: e.time_h)
@@ -84,14 +106,14 @@ class EventTable:
             groups.setdefault(event.time_h, []).append(event)
         kinds = tuple(min((e.kind for e in group), key=KINDS.index) for group in groups.values())
         drug = np.array([any(e.drug_containing for e in group) for group in groups.values()], dtype=bool)
-        return Events(np.array(list(groups), dtype=np.float64), kinds, drug), len(found) - len(groups)
+        at = np.array(list(groups), dtype=np.float64)
+        return Events(at, kinds, drug), sum(_contradict(group) for group in groups.values())
 
 
-def _unknown(event: _Event, column: str, value: str, known: set[str]) -> None:
-    some = ", ".join(sorted(known)[:5]) + (", ..." if len(known) > 5 else "")
-    hint = nearest(value, known)
-    msg = f"{event.row}, column {column!r}: expected one that the data has ({some}), got {value!r}{hint}"
-    raise DataError(msg)
+def _contradict(group: list[_Event]) -> bool:
+    """Whether events at one time differ in kind or medium, beyond a drug start that says whose medium it is."""
+    told = {(e.kind, e.drug_containing) for e in group}
+    return len(told - {("drug_start", True)} if all(drug for _, drug in told) else told) > 1
 
 
 def read_events(data: Path | str | pd.DataFrame | None, notes: list[str]) -> EventTable:
@@ -105,6 +127,7 @@ def read_events(data: Path | str | pd.DataFrame | None, notes: list[str]) -> Eve
         return EventTable()
     words: dict[str, Vocabulary] = {name: Vocabulary() for name in _TEXTS}
     events: list[_Event] = []
+    name = str(data) if isinstance(data, str | Path) else "DataFrame"
     hints = {
         "time": "dates and times become hours with `o2diffusion prepare`",
         "event": "rename event to kind",
@@ -116,6 +139,8 @@ def read_events(data: Path | str | pd.DataFrame | None, notes: list[str]) -> Eve
             msg = f"{chunk.name}: expected a column experiment_id or series_id (or both), got neither"
             raise DataError(msg)
         events += _events_of(chunk, words)
+    if not events:
+        notes.append(f"{name}: holds no event: read as if none was given")
     times = [e.time_h for e in events]
     if times != sorted(times) and len({(e.experiment, e.series) for e in events}) == 1:
         notes.append("events were not in order of time: sorted")

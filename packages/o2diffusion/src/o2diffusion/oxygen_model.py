@@ -5,6 +5,7 @@ DataFrames or files in, DataFrames out, everything in the input's units.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from o2diffusion.drugs import is_known
 from o2diffusion.generating import generate_table
 from o2diffusion.imputing import Filled, add_times, impute_conditions
 from o2diffusion.model import FlexibleReplicateDiffusionModel
+from o2diffusion.tables import DataWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +110,7 @@ class OxygenModel:
         """Every missing or added time filled: the input's keys, time_h, mean, q05 to q95 in the input's units.
 
         every: also predict at multiples of this step [h]. Raises DataError for a faulty table, ValueError for a drug
-        the model has not met (unless `unknown_drug`).
+        the model has not met (unless `unknown_drug`). Warns once (DataWarning) of each of the `notes`.
         """
         parts = [
             summary(one)
@@ -116,9 +118,12 @@ class OxygenModel:
                 data, events, draws=draws, every=every, seed=seed, unknown_drug=unknown_drug
             )
         ]
-        return (
-            pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series_id", "replicate"])
-        )
+        found = pd.concat(parts, ignore_index=True)
+        if found.empty:
+            self.notes.append("no oxygen is missing: nothing filled (every=H predicts at added times)")
+        for note in self.notes:
+            warnings.warn(note, DataWarning, stacklevel=2)
+        return found
 
     def impute_iter(
         self,
@@ -152,6 +157,8 @@ class OxygenModel:
         self._say_unused(conditions)
         self._say_blind(conditions, fallbacks)
         who = [self.facts.who(c, unknown=unknown) for c in conditions]
+        asked = ((c.drug, c.concentration_um) for c in conditions)
+        self.notes += [n for n in self.facts.note_unknown(asked) if n not in self.notes]
         return impute_conditions(self.net, conditions, fallbacks=fallbacks, who=who, draws=draws, seed=seed)
 
     def _say_unused(self, conditions: Sequence[Condition]) -> None:

@@ -6,6 +6,7 @@ the two that are seen by eye: height and half-decay of the spike. Units: the tab
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from o2diffusion.after import HORIZON
 from o2diffusion.media import PROFILE, response_metrics
 from o2diffusion.responses import HIGH, LOW, fit_profile
 from o2diffusion.windows import AFTER_H, BEFORE_H, REFERENCE_H, MediaResponseDataset
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 HEIGHT, DECAY = "spike_height", "half_decay_h"
 COVERAGE = 0.9
 TAUS = ("recovery_tau", "adaptation_tau")
+ENOUGH = 8  # samples after the changes: fewer do not tell a response of five numbers
+HORIZON_H = HORIZON * AFTER_H  # the peak is sought within it
 PLACE = {name: i for i, name in enumerate(PROFILE)}
 
 
@@ -47,10 +51,13 @@ def profile(
     Columns: drug, concentration_um, n_windows, n_wells; spike_height (peak of the next 15 h minus mean of the
     10 h before), half_decay_h (NaN where the spike does not halve in the window), spike_magnitude,
     secondary_magnitude [unit of oxygen], recovery_tau, adaptation_tau [h], each with `_q05` and `_q95`;
-    recovery_shape (see `responses`), unit, note.
-    Times: `before_h` [h] before a change to `after_h` [h] after it. Intervals are NaN with a single curve.
-    Raises ValueError where no condition has an event of `kinds` with samples around it.
+    recovery_shape (see `responses`), from_h, to_h (first and last sample after a change [h]; nothing is read beyond),
+    unit, event (the kinds), note (what was too short or too little).
+    Times: `before_h` [h] before a change to `after_h` [h] after it. Intervals are NaN with a single curve, all numbers
+    with fewer than 8 samples after the changes. Raises ValueError where no condition has an event of `kinds` with
+    samples around it.
     """
+    conditions = list(conditions)
     windows = MediaResponseDataset(
         conditions, before_h=before_h, after_h=after_h, reference_h=reference_h, kinds=kinds
     )
@@ -58,27 +65,35 @@ def profile(
     for window in windows.windows:
         groups.setdefault((window.drug, window.concentration_um, window.unit), []).append(window)
     if not groups:
-        msg = (
-            f"profile: expected events of kind {' or '.join(kinds)} with samples before and after, got none "
-            f"({windows.dropped} events without them); give the events table"
-        )
-        raise ValueError(msg)
+        raise ValueError(_none(conditions, kinds, windows.dropped))
     rows = []
     for (drug, concentration, unit), own in groups.items():
         fit = fit_profile(own, after_h=after_h, draws=draws, coverage=COVERAGE, seed=seed)
         rows.append(
             _identity(drug, concentration)
-            | _numbers(fit, after_h)
-            | {"unit": unit, "note": _note(fit, after_h)}
+            | _numbers(fit)
+            | {"unit": unit, "event": ", ".join(kinds), "note": _note(fit, after_h)}
         )
     return pd.DataFrame(rows).sort_values(["drug", "concentration_um"], kind="stable", ignore_index=True)
+
+
+def _none(conditions: Iterable[Condition], kinds: Sequence[str], dropped: int) -> str:
+    """Why there is nothing to measure, and what to do."""
+    there = Counter(kind for c in conditions for kind in c.events.kind)
+    asked = f"profile: expected events of kind {' or '.join(kinds)}"
+    if dropped:
+        return f"{asked} with samples before and after, got {dropped} without them; are both clocks in hours?"
+    if not there:
+        return f"{asked}, got no events; give the events table (--events)"
+    count = ", ".join(f"{n} x {kind}" for kind, n in there.items())
+    return f"{asked}, got {count}; choose them with kinds (--event-kind {next(iter(there))})"
 
 
 def _identity(drug: str | None, concentration: float | None) -> dict[str, object]:
     return {"drug": drug, "concentration_um": np.nan if concentration is None else concentration}
 
 
-def _numbers(fit: ResponseFit, after_h: float) -> dict[str, object]:
+def _numbers(fit: ResponseFit) -> dict[str, object]:
     """A fit's numbers with their intervals; those of time constants are symmetric in the logarithm."""
     row: dict[str, object] = {"n_windows": fit.n_windows, "n_wells": fit.n_wells}
     for name, value, interval in (
@@ -91,21 +106,31 @@ def _numbers(fit: ResponseFit, after_h: float) -> dict[str, object]:
     for name in PROFILE:
         value, error = fit.profile[name], width * fit.standard_error[name]
         if name in TAUS:  # nothing is known beyond where a time constant was sought
-            shortest, longest = after_h * np.exp((LOW[PLACE[name]], HIGH[PLACE[name]]))
+            shortest, longest = fit.measured_h[1] * np.exp((LOW[PLACE[name]], HIGH[PLACE[name]]))
             low, high = np.clip(
                 value * np.exp(np.clip([-error / value, error / value], -50, 50)), shortest, longest
             )
         else:
             low, high = value - error, value + error
         row |= {name: value, f"{name}_q05": float(low), f"{name}_q95": float(high)}
-    return row | {"recovery_shape": fit.profile["recovery_shape"]}
+    row["recovery_shape"] = fit.profile["recovery_shape"]
+    if fit.n_samples < ENOUGH:
+        row |= {name: np.nan for name in row if not name.startswith("n_")}
+    return row | dict(zip(("from_h", "to_h"), fit.measured_h, strict=True))
 
 
 def _note(fit: ResponseFit, after_h: float) -> str:
-    """What a number that is not there means."""
+    """What is special about a row's numbers, or why they are not there."""
+    end = fit.measured_h[1]
+    if fit.n_samples < ENOUGH:
+        return f"{fit.n_samples} samples after the event, at least {ENOUGH} needed: not measured"
     said = []
-    if not np.isfinite(fit.half_decay_h):
-        said.append(f"no rise that halves within {after_h:g} h: no half-decay")
+    if end < HORIZON_H < after_h:
+        said.append(f"measured for {end:.3g} h after the event: nothing is read beyond")
+    if fit.capped:
+        said.append("the fit goes far above all samples: height is the highest, no interval, no half-decay")
+    elif not np.isfinite(fit.half_decay_h):
+        said.append(f"no rise that halves within {end:.3g} h: no half-decay")
     if fit.n_windows * fit.n_wells == 1:
         said.append("a single curve: no intervals")
     return "; ".join(said)
@@ -128,7 +153,8 @@ def model_profile(
     height, decay = response_metrics(found)
     row = _identity(drug, concentration_um) | {HEIGHT: float(height), DECAY: float(decay)}
     row |= {name: float(found[name]) for name in PROFILE}
-    return pd.DataFrame([row | {"unit": next(iter(model.facts.units), None)}])
+    unit = next(iter(model.facts.units), None)
+    return pd.DataFrame([row | {"unit": unit, "event": "media_change"}])
 
 
 def model_profiles(

@@ -20,16 +20,17 @@ from scipy.optimize import least_squares
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from o2diffusion.after import FLAT, HORIZON, gather
 from o2diffusion.media import PROFILE, curve_metrics, media_effect
 from o2diffusion.windows import AFTER_H
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from o2diffusion.after import Curves
     from o2diffusion.windows import MediaWindow
 
 NAMES = (*PROFILE, "recovery_shape")  # s, tau_r, tau_a, a, p
-HORIZON = 15.0 / AFTER_H  # of the window after the change, in which the peak is sought
 # spike and adaptation in units of the curves' size; log of the taus in units of the window; log of the shape
 CENTRE = np.array([0.0, np.log(3 / AFTER_H), np.log(20 / AFTER_H), 0.0, 0.2])
 PRIOR = np.array([10.0, 1.5, 1.5, 10.0, 0.5])
@@ -37,11 +38,11 @@ LOW = np.array([-50.0, np.log(0.005), np.log(0.02), -50.0, np.log(0.6)])
 HIGH = np.array([50.0, np.log(4.0), np.log(20.0), 50.0, np.log(3.0)])
 NOISE = 0.5  # of the curves' size: residuals beyond it count linearly (soft L1)
 HOLD = 0.1  # of the curves' size: noise against which the prior weighs as one sample
-FLAT = 1e-9  # of the level: a smaller response is rounding
 GRID = np.linspace(0.0, 1.0, 441)  # times [windows] where the fitted curve is read
 SOON = (
     0.01  # of the window: where reading begins at the latest; nobody samples the instant of the change itself
 )
+FAR = 0.1  # of the highest sample: a fit that goes so far above it is not believed
 EARLY = 11.0  # the splines' knots are even in log(1 + EARLY t): dense after the change
 KNOTS = np.pad(np.linspace(0.0, np.log1p(EARLY), 8), 3, mode="edge")
 ROUGH, LARGE = 0.3, 0.1  # penalties of the residual curve's second differences and size
@@ -54,7 +55,9 @@ class ResponseFit:
     `profile` and `standard_error` by name: spike_magnitude, recovery_tau, adaptation_tau,
     secondary_magnitude, recovery_shape. `height`: peak minus the mean of the reference time (10 h) before;
     `half_decay_h`: from the peak to half of it, NaN where that is not reached in the window. Intervals are
-    NaN with a single curve.
+    NaN with a single curve. `measured_h`: first and last sample after the changes [h]; nothing is read beyond the
+    last, nor above the highest sample. `capped`: the fit went well above it, so there is no half-decay and no interval.
+    `n_samples` after the changes.
     """
 
     profile: dict[str, float]
@@ -65,22 +68,9 @@ class ResponseFit:
     half_decay_interval: tuple[float, float]
     n_windows: int
     n_wells: int
-
-
-@dataclass(frozen=True)
-class _Curves:
-    """Samples after the changes: `time` in windows, `value` in `size`, `unit` of the bootstrap, all (n,).
-
-    `lift` (c,): level minus reference of each unit, in the input's unit of oxygen. A unit is a well, or a
-    window.
-    """
-
-    time: np.ndarray
-    value: np.ndarray
-    unit: np.ndarray
-    lift: np.ndarray
-    size: float
-    wells: int
+    n_samples: int
+    measured_h: tuple[float, float]
+    capped: bool
 
 
 def fit_profiles(
@@ -119,15 +109,16 @@ def fit_profile(
     instead. Windows without a sample are ignored; raises ValueError where none is left.
     """
     windows = list(windows)
-    curves = _gather(windows, after_h)
+    curves = gather(windows, after_h)
     best = min((_fit(curves, start) for start in (0.1, 0.3)), key=lambda result: result[1])[0]
     c = len(curves.lift)
     weights = np.concatenate([np.ones((1, c)), c * np.random.default_rng(seed).dirichlet(np.ones(c), draws)])
     q, extra = _bootstrap(curves, best, weights)
-    profile = _physical(q, curves.size, after_h)
-    first = min(float(curves.time.min()), SOON)
-    height, decay = _metrics(profile, extra + (weights @ curves.lift / c)[:, None], after_h, first)
+    profile = _physical(q, curves.size, curves.span)
+    level = extra + (weights @ curves.lift / c)[:, None]
+    height, decay, capped = _metrics(profile, level, curves, after_h)
     decay = np.where(height > FLAT * curves.size, decay, np.nan)
+    decay = np.where(capped, np.nan, decay)
     several = c > 1
     # weights of c wells give a mean the variance s^2 (c - 1) / (c (c + 1)), where that of a mean is s^2 / c
     missing = float(np.sqrt((c + 1) / (c - 1))) if several else np.nan
@@ -138,48 +129,14 @@ def fit_profile(
         profile={name: float(value[0]) for name, value in profile.items()},
         standard_error={name: float(value[1:].std() * missing) for name, value in profile.items()},
         height=float(height[0]),
-        height_interval=_interval(height, coverage, widen),
+        height_interval=_interval(height, coverage, np.nan if capped else widen),
         half_decay_h=float(decay[0]),
         half_decay_interval=(float(np.maximum(around[0], 0.0)), around[1]),
         n_windows=len(windows),
         n_wells=curves.wells,
-    )
-
-
-def _gather(windows: list[MediaWindow], after_h: float) -> _Curves:
-    time, value, well, change, lift = [], [], [], [], []
-    for i, window in enumerate(windows):
-        after = (window.time_relative >= 0) & (window.time_relative <= after_h)
-        for r in np.flatnonzero(window.replicate_mask):
-            rows = after & window.observed[:, r]
-            if rows.any():
-                time.append(window.time_relative[rows] / after_h)
-                value.append(window.oxygen[rows, r])
-                well.append((window.experiment_id, window.series_id, window.replicates[r]))
-                change.append(i)
-                lift.append(window.level[r] - window.reference[r])
-    if not lift:
-        msg = (
-            f"expected samples within {after_h:g} h after a media change, got none in {len(windows)} windows"
-        )
-        raise ValueError(msg)
-    wells = {name: i for i, name in enumerate(dict.fromkeys(well))}
-    unit = (
-        np.array([wells[name] for name in well])
-        if len(wells) > 1
-        else np.unique(change, return_inverse=True)[1]
-    )
-    y = np.concatenate(value)
-    size = 1.5 * float(np.abs(y).mean())  # about the RMS, but outliers count less
-    if size <= FLAT * max(1.0, float(np.nanmax(np.abs(np.concatenate([w.level for w in windows]))))):
-        size = 1.0
-    return _Curves(
-        time=np.concatenate(time),
-        value=y / size,
-        unit=np.repeat(unit, [len(x) for x in time]),
-        lift=np.bincount(unit, lift) / np.bincount(unit),
-        size=size,
-        wells=len(wells),
+        n_samples=len(curves.time),
+        measured_h=(float(curves.time.min()) * curves.span, curves.span),
+        capped=capped,
     )
 
 
@@ -195,7 +152,7 @@ def _model(q: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return s * fall + a * (1 - slow), np.stack(columns, axis=1)
 
 
-def _fit(curves: _Curves, tau: float) -> tuple[np.ndarray, float]:
+def _fit(curves: Curves, tau: float) -> tuple[np.ndarray, float]:
     """Best parameters from a recovery time of `tau` windows on, and their cost; a wide prior helps."""
     early, late = curves.value[curves.time < 0.15], curves.value[curves.time > 0.5]
     start = CENTRE.copy()
@@ -225,14 +182,14 @@ def _splines(time: np.ndarray) -> np.ndarray:
     return BSpline.design_matrix(np.log1p(EARLY * np.clip(time, 0.0, 1 - 1e-9)), KNOTS, 3).toarray()
 
 
-def _per_unit(curves: _Curves, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _per_unit(curves: Curves, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Sums of left x right over each unit's samples: (n, i) and (n, j) -> (c, i, j)."""
     out = np.zeros((len(curves.lift), left.shape[1], right.shape[1]))
     np.add.at(out, curves.unit, left[:, :, None] * right[:, None, :])
     return out
 
 
-def _bootstrap(curves: _Curves, best: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bootstrap(curves: Curves, best: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parameters (k, q) and residual curves (k, g) [input's unit] under each draw of unit weights (k, c).
 
     One Gauss-Newton step from the best parameters; what the step leaves of the residuals is smoothed.
@@ -270,18 +227,23 @@ def _physical(q: np.ndarray, size: float, after_h: float) -> dict[str, np.ndarra
 
 
 def _metrics(
-    profile: Mapping[str, np.ndarray], extra: np.ndarray, after_h: float, first: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Height and half-decay [h] of each fitted response plus its `extra` (k, g), read from `first` (in windows)
-    on: (k,) and (k,).
+    profile: Mapping[str, np.ndarray], extra: np.ndarray, curves: Curves, after_h: float
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Height and half-decay [h] of each fitted response plus its `extra` (k, g), (k,) each, within what was measured.
+
+    Last: whether the first of them had to be held far down to the highest sample.
     """
+    first = min(float(curves.time.min()), SOON * after_h / curves.span)
     grid = np.concatenate([[first], GRID[first < GRID]])
     extra = np.stack([np.interp(grid, GRID, row) for row in extra])
-    time = torch.as_tensor(grid * after_h)
+    time = torch.as_tensor(grid * curves.span)
     values = {name: torch.as_tensor(value) for name, value in profile.items()}
     curve = media_effect(time.expand(len(extra), -1), values) + torch.as_tensor(extra)
-    height, decay = curve_metrics(time, curve, horizon_h=HORIZON * after_h)
-    return height.numpy(), decay.numpy()
+    horizon_h = max(HORIZON * after_h, float(time[0]))
+    above = float(curve[0, time <= horizon_h].max()) - curves.top
+    height, decay = curve_metrics(time, curve.clamp(max=curves.top), horizon_h=horizon_h)
+    capped = above > FAR * abs(curves.top) and above > FLAT * curves.size
+    return height.numpy(), decay.numpy(), capped
 
 
 def _interval(values: np.ndarray, coverage: float, widen: float) -> tuple[float, float]:

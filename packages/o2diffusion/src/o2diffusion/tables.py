@@ -29,6 +29,10 @@ class DataError(ValueError):
     """A fault in the user's data, in one line: file, row, column, value, what is allowed."""
 
 
+class DataWarning(UserWarning):
+    """What was changed, left out or not used of the user's data, in one line."""
+
+
 def suffix_of(path: Path) -> str:
     """The table suffix of a path; `DataError` for any other, naming the allowed ones."""
     name = path.name.lower()

@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb runs: `--help` stays quick.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -40,10 +41,23 @@ UnknownDrug = Annotated[
     bool,
     typer.Option("--unknown-drug", help="Give a drug the model has not met the average of those it has."),
 ]
+
+
+def _with_rdkit(file: Path | None) -> Path | None:
+    """The file of --smiles, refused before any work where nothing can read structures."""
+    if file is not None and find_spec("rdkit") is None:
+        msg = "--smiles: needs RDKit, which is not installed: pip install 'o2diffusion[chem]'"
+        raise ValueError(msg)
+    return file
+
+
 Smiles = Annotated[
     Path | None,
     typer.Option(
-        "--smiles", metavar="F", help=f"Structures of drugs, columns drug and smiles {TABLE}; needs [chem]."
+        "--smiles",
+        metavar="F",
+        callback=_with_rdkit,
+        help=f"Structures of drugs, columns drug and smiles {TABLE}; needs [chem].",
     ),
 ]
 Words = Annotated[

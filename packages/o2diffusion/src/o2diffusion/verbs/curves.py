@@ -86,7 +86,10 @@ def impute(
         unknown_drug=unknown_drug,
     )
     if not rows:
-        common.say("note: no oxygen is missing in this table: --every H predicts at added times")
+        common.say(
+            f"note: no oxygen is missing in this table: {out} is a header without rows "
+            "(--every H predicts at added times)"
+        )
     typer.echo(f"{out}: {rows} times filled with {count} draws")
 
 
@@ -150,6 +153,7 @@ def generate(
     if not model.facts.drugs and (drug is not None or concentration is not None):
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
         drug = concentration = None  # a file must not say what its curves do not know
+    common.say_all(model.facts.note_unknown([(drug, concentration)]))
     count = chosen.sampling.draws if draws is None else draws
     table = model.generate(
         drug,

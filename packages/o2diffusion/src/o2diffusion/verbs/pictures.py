@@ -76,7 +76,9 @@ def plot(
             from o2diffusion.check_plots import plot_generated
 
             made = common.conditions_of(_needed(kind, "--generated", generated), generated_events, 0)
-            figure = plot_generated(conditions, made)
+            notes: list[str] = []
+            figure = plot_generated(conditions, made, notes=notes)
+            common.say_all(notes)
         else:
             figure = _curves(conditions, filled)
     save(figure, out)
@@ -126,6 +128,7 @@ def _calibration(
     from o2diffusion.verbs.scores import tasks_of
 
     wanted = tasks_of(tasks)
+    common.say_all(model.facts.note_unknown((c.drug, c.concentration_um) for c in conditions))
     who = partial(model.facts.who, unknown=unknown)
     draws, truth = [], []
     for task in wanted:

@@ -87,6 +87,9 @@ def _measured(data: Path, events: Path | None, *, kinds: list[str], draws: int, 
         raise ValueError(msg)
     found = measure(common.conditions_of(data, events, seed), kinds=kinds, draws=draws, seed=seed)
     found.insert(0, "of", "table")
+    said = found.loc[found["note"] != "", "note"].str.split("; ").explode()
+    for note, count in said.value_counts(sort=False).items():
+        common.say(f"note: {count} of {len(found)} profiles: {note}")
     return found
 
 
@@ -99,18 +102,19 @@ def _believed(
     if drugs and not model.facts.drugs:
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
     found = model_profiles(model, drugs or None, concentrations or None, unknown_drug=unknown)
+    common.say_all(model.facts.note_unknown((drug, None) for drug in drugs))
     found.insert(0, "of", "model")
     return found
 
 
 def _lines(table: pd.DataFrame) -> list[str]:
     """The two numbers that are seen by eye, as text."""
-    lines = [f"{'':<7}{'drug':<24}{'uM':>10}{'spike':>22}{'half-decay [h]':>22}"]
+    lines = [f"{'':<7}{'drug':<24}{'uM':>10}  {'spike':>22}  {'half-decay [h]':>24}"]
     for row in table.to_dict("records"):
         drug = row["drug"] if isinstance(row["drug"], str) else "(no drug)"
         dose = "" if row["concentration_um"] != row["concentration_um"] else f"{row['concentration_um']:g}"
         spike, decay = (_interval(row, name) for name in ("spike_height", "half_decay_h"))
-        lines.append(f"{row['of']:<7}{drug:<24}{dose:>10}{spike:>22}{decay:>22}")
+        lines.append(f"{row['of']:<7}{drug:<24}{dose:>10}  {spike:>22}  {decay:>24}")
     return lines
 
 

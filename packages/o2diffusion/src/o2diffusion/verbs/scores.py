@@ -120,6 +120,7 @@ def _score(
     who = partial(model.facts.who, unknown=unknown)
     for condition in conditions:
         who(condition)  # an unknown drug is refused before any work
+    common.say_all(model.facts.note_unknown((c.drug, c.concentration_um) for c in conditions))
     parts = []
     for number, task in enumerate(tasks, 1):
         common.say(f"task {task} ({number} of {len(tasks)}), {len(conditions)} conditions")

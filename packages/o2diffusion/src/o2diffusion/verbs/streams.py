@@ -6,15 +6,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 
+from o2diffusion.chunks import header
 from o2diffusion.oxygen_model import QUANTILES, keys, summary
-from o2diffusion.tables import suffix_of, table_writer
+from o2diffusion.tables import table_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import pandas as pd
 
     from o2diffusion.imputing import Filled
 
@@ -26,11 +27,7 @@ VALUES = ("mean", *QUANTILES)
 
 def keys_of(data: Path) -> list[str]:
     """The key columns that a table has, in the order in which they are written."""
-    if suffix_of(data) == ".parquet":
-        names = list(pq.read_schema(data).names)
-    else:
-        names = list(pd.read_csv(data, nrows=0, encoding="utf-8-sig").columns)
-    there = {str(name).strip() for name in names}
+    there = set(header(data))
     return [key for key in KEYS if key in there or key in ALWAYS]
 
 
