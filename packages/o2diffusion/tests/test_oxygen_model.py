@@ -104,6 +104,7 @@ def test_two_draws_are_enough_and_one_is_refused(model):
 @pytest.mark.parametrize(
     ("factor", "unit", "pace"), [(0.0417, "mg/L", 1.0), (7.0, "mmHg", 1.0), (1.0, "%air", 100.0)]
 )
+@pytest.mark.filterwarnings("ignore:1 series with more than 100 days")
 def test_another_unit_and_another_duration_fill_the_same(model, factor, unit, pace):
     here = model.impute(table(), draws=8)
     there = model.impute(table(factor=factor, unit=unit, pace=pace), draws=8)

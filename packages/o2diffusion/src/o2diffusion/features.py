@@ -55,12 +55,11 @@ def _inside(grid: Grid, events: np.ndarray) -> np.ndarray:
 
 
 def _event_channels(grid: Grid) -> np.ndarray:
-    """Time since the last and to the next event, in cells, as decays; the event's cell and kind: (t, r, 7)."""
-    shape = (*grid.time.shape, 7)
+    """Time since the last and to the next event, in cells, as decays; the event's cell and kind: (t, 7)."""
     events, centre = grid.condition.events, grid.centre
     at = _inside(grid, events.time_h)
     if at.size == 0:
-        return np.zeros(shape)
+        return np.zeros((len(centre), 7))
     lag = (centre[:, None] - at[None, :]) / grid.width + 0.5
     since = np.where(lag >= 0, lag, np.inf).min(axis=1)
     until = np.where(lag < 0, -lag, np.inf).min(axis=1)
@@ -73,7 +72,7 @@ def _event_channels(grid: Grid) -> np.ndarray:
         (latest >= 0) & change[latest] & (since < 40),
         np.isfinite(since),
     ]
-    return np.broadcast_to(np.stack(columns, axis=-1)[:, None], shape)
+    return np.stack(columns, axis=-1)
 
 
 def featurize(
@@ -97,10 +96,9 @@ def featurize(
     events = grid.condition.events.time_h
     fills = (baselines.linear, baselines.replicate_mean, baselines.event_template)
     experts = np.stack([mean, *(fill(z, grid.time, events) for fill in fills)], axis=-1)
-    channels = np.concatenate(
-        [_curve_channels(grid, z, experts, sd), np.stack([since / 3, until / 3], -1), _event_channels(grid)],
-        axis=-1,
-    )
+    rounds = np.stack([since / 3, until / 3], axis=-1)
+    events_of_all = np.broadcast_to(_event_channels(grid)[:, None], (*seen.shape, 7))
+    channels = np.concatenate([_curve_channels(grid, z, experts, sd), rounds, events_of_all], axis=-1)
     numbers = np.array(
         [
             *(theta - gp.PRIOR_MEAN) / 2,
