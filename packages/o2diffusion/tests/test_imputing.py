@@ -16,7 +16,7 @@ from o2diffusion.imputing import (
     gap_windows,
     impute_conditions,
     items_of,
-    within_cells,
+    sample_noise,
 )
 
 SCALE = [(40.0, 20.0)]
@@ -93,12 +93,12 @@ def test_a_missing_sample_varies_around_its_cell_as_the_measured_ones_do(conditi
     one = condition(time, oxygen)
     items = items_of([one], cells=32, fallbacks=[(0.0, 1.0)], who=[(-1, np.nan)])
     wide = max(items, key=lambda found: found[1].grid.width)[1]
-    noisy, still = within_cells(one, wide)
+    noisy, still = sample_noise(one, wide.grid)
     assert np.ptp(noisy) > 2.5
     assert len(noisy) > 60
     np.testing.assert_allclose(still, 0.0, atol=1e-9)
     blank = replace(one, oxygen=np.full_like(oxygen, np.nan))
-    assert all(rest.size == 0 for rest in within_cells(blank, wide))
+    assert all(rest.size == 0 for rest in sample_noise(blank, wide.grid))
 
 
 def test_a_short_and_a_long_gap_get_a_window_each(condition):

@@ -45,9 +45,19 @@ class Grid:
         """Width of a cell [h]."""
         return float((self.edges[-1] - self.edges[0]) / (len(self.edges) - 1))
 
+    def cell(self, time: np.ndarray) -> np.ndarray:
+        """The cell of each time (n,) [h] of the window: int (n,)."""
+        return _cell(time, self.edges)
+
     def hide(self, hidden: np.ndarray) -> Grid:
         """The same grid with the `hidden` cells (t, r) taken away."""
         return replace(self, value=np.where(hidden, np.nan, self.value))
+
+
+def _cell(time: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The cell of each time: int, of the shape of time."""
+    cells = len(edges) - 1
+    return np.clip(((time - edges[0]) / (edges[-1] - edges[0]) * cells).astype(int), 0, cells - 1)
 
 
 def to_grid(
@@ -64,7 +74,7 @@ def to_grid(
         lo, hi = lo - 0.5, lo + 0.5
     edges = np.linspace(lo, hi, cells + 1)
     inside = (time >= lo) & (time <= hi)
-    cell = np.clip(((time[inside] - lo) / (hi - lo) * cells).astype(int), 0, cells - 1)
+    cell = _cell(time[inside], edges)
     oxygen, t = condition.oxygen[inside], time[inside]
     seen = np.isfinite(oxygen)
     r = oxygen.shape[1]

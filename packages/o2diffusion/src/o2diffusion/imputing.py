@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from o2diffusion.conditions import Condition
-from o2diffusion.grid import to_grid, usual_step
+from o2diffusion.grid import Grid, to_grid, usual_step
 from o2diffusion.pool import Item, item
 from o2diffusion.sampling import Fill, fill
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from o2diffusion.model import FlexibleReplicateDiffusionModel
 
 WINDOW = 16  # a window is this many times as long as the gap it is made for
+FEWEST = 8  # samples that must be seen off their cells' means before their noise is believed
 MARGIN = 0.2  # of a window on each side that only gives context
 _BLAS = ThreadpoolController().select(user_api="blas")
 
@@ -148,30 +149,40 @@ def items_of(
         return [one for found in executor.map(look, range(len(conditions))) for one in found]
 
 
-def within_cells(condition: Condition, one: Item) -> list[np.ndarray]:
-    """What single samples are off the line through their cells' means, one array a replicate; empty: not known.
+def _seen(condition: Condition, grid: Grid) -> np.ndarray:
+    """Which samples (n, r) are visible in the grid's window."""
+    inside = (condition.time_h >= grid.edges[0]) & (condition.time_h <= grid.edges[-1])
+    return np.isfinite(condition.oxygen) & inside[:, None]
 
-    A cell is a mean; a filled sample is a measurement, so it gets back what the mean took away: as measured, with the
-    sensor's steps and outliers.
+
+def sample_noise(condition: Condition, grid: Grid) -> list[np.ndarray]:
+    """What single samples are off the line through their cells' means, an array a replicate; empty: not known.
+
+    Of cells of two samples and more, and as large as the noise of a sample is: a mean of m took a part 1 / m of its
+    variance away. As measured, with the sensor's steps and outliers.
     """
-    time, grid = condition.time_h, one.grid
-    inside = (time >= grid.edges[0]) & (time <= grid.edges[-1])
-    out = []
-    for r in range(condition.oxygen.shape[1]):
-        seen = inside & np.isfinite(condition.oxygen[:, r])
-        full = grid.observed[:, r]
+    time, out = condition.time_h, []
+    for r, seen in enumerate(_seen(condition, grid).T):
+        cell, full = grid.cell(time[seen]), grid.observed[:, r]
+        many = np.bincount(cell, minlength=len(full))[cell]
         line = np.interp(time[seen], grid.time[full, r], grid.value[full, r]) if full.any() else np.empty(0)
-        out.append(condition.oxygen[seen, r] - line if seen.sum() > 2 * full.sum() > 4 else np.empty(0))
+        rest = (condition.oxygen[seen, r] - line) * np.sqrt(many / np.maximum(many - 1, 1))
+        out.append(rest[many > 1] if np.count_nonzero(many > 1) >= FEWEST else np.empty(0))
     return out
 
 
 def _at_samples(
     condition: Condition, one: Item, answered: np.ndarray, filled: Fill, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws at the answered samples, on lines between the cells' values at their true times."""
+    """Draws at the answered samples, on lines between the cells' values at their true times.
+
+    A cell is a mean; a filled sample is a measurement, so it gets back the noise that the mean took away: all but 1 / m
+    of its variance in a hidden cell of m samples, and 1 / m more than all of it where a mean of m others stands for it.
+    """
     row, column = np.nonzero(answered)
     draws = np.empty((len(filled.draws), len(row)))
-    noise = within_cells(condition, one)
+    noise, count = sample_noise(condition, one.grid), len(one.grid.centre)
+    seen = _seen(condition, one.grid)
     for r in np.unique(column):
         mine = column == r
         at, when = condition.time_h[row[mine]], one.grid.time[:, r]
@@ -180,7 +191,11 @@ def _at_samples(
         curve = filled.draws[:, :, r]
         draws[:, mine] = curve[:, right - 1] * (1 - part) + curve[:, right] * part
         if noise[r].size:
-            draws[:, mine] += rng.choice(noise[r], draws[:, mine].shape)
+            cell = one.grid.cell(at)
+            others = np.bincount(one.grid.cell(condition.time_h[seen[:, r]]), minlength=count)[cell]
+            hidden = np.bincount(cell, minlength=count)[cell]
+            share = np.where(one.grid.observed[cell, r], 1 + 1 / np.maximum(others, 1), 1 - 1 / hidden)
+            draws[:, mine] += np.sqrt(share) * rng.choice(noise[r], draws[:, mine].shape)
     return row, column, draws
 
 
