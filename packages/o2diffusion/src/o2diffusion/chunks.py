@@ -191,7 +191,8 @@ def _csv_chunks(path: Path, name: str, texts: set[str], wanted: list[str]) -> It
     row = 2
     with pa.input_stream(path, compression="gzip" if suffix_of(path) == ".csv.gz" else None) as stream:
         try:
-            reader = pacsv.open_csv(
+            # Closed when read: arrow's thread that reads ahead shall not outlive the interpreter.
+            with pacsv.open_csv(
                 stream,
                 # one thread: only then does arrow number the rows
                 read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
@@ -203,10 +204,10 @@ def _csv_chunks(path: Path, name: str, texts: set[str], wanted: list[str]) -> It
                     column_types={n: coded if n.strip() in texts else pa.string() for n in raw},
                     strings_can_be_null=False,
                 ),
-            )
-            for batch in reader:
-                yield Chunk(name, row, {n.strip(): batch.column(n) for n in batch.schema.names})
-                row += batch.num_rows
+            ) as reader:
+                for batch in reader:
+                    yield Chunk(name, row, {n.strip(): batch.column(n) for n in batch.schema.names})
+                    row += batch.num_rows
         except pa.ArrowInvalid as error:
             if bad:
                 msg = f"{bad[0]}; a comma too many or too few, or text with a comma without quotes"

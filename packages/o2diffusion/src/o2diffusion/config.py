@@ -218,6 +218,6 @@ class AdaptConfig(Config):
     """The same where training begins with a trained model (`train --from`, `impute --fit-here`): short and gentle."""
 
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(learning_rate=2e-4, warmup_steps=20, draw_steps=300)
+        default_factory=lambda: TrainConfig(learning_rate=1e-4, warmup_steps=20, draw_steps=300)
     )
     trainer: TrainerOptions = field(default_factory=lambda: ADAPT)
