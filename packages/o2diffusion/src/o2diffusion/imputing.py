@@ -124,10 +124,10 @@ def items_of(
     """The windows of the conditions as items: whose it is, the item, the wanted samples (n, r) that it answers for."""
 
     def look(k: int) -> list[tuple[int, Item, np.ndarray]]:
+        """The windows of the k-th condition."""
         found, (drug, concentration) = [], who[k]
-        last: dict[
-            float, np.ndarray
-        ] = {}  # hyper-parameters by length of the window: the next search begins there
+        # Hyper-parameters by length of the window: the next search begins there.
+        last: dict[float, np.ndarray] = {}
         for start, end, answered in gap_windows(conditions[k], cells):
             grid, length = to_grid(conditions[k], cells, start=start, end=end), round(end - start, 9)
             one = item(
