@@ -13,7 +13,9 @@ def sets():
     v = torch.randn(2, 10, 2, generator=generator)
     mask = torch.arange(10) < torch.tensor([10, 8])[:, None]
     v = torch.where(mask[..., None], v, torch.nan)
-    start = torch.where(mask[..., None], v @ turned(v, generator) + 0.05 * torch.randn(v.shape, generator=generator), 0)
+    start = torch.where(
+        mask[..., None], v @ turned(v, generator) + 0.05 * torch.randn(v.shape, generator=generator), 0
+    )
     return v, start, mask
 
 

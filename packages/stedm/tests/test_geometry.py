@@ -56,7 +56,9 @@ def test_a_factor_forgets_the_frame_and_follows_the_order_of_points(points):
 
 def test_the_small_problem_gives_the_same_factor(points):
     v, mask = points
-    torch.testing.assert_close(intrinsic(v, mask, 2), factor_from_gram(gram(v, mask), 2), atol=1e-7, rtol=1e-7)
+    torch.testing.assert_close(
+        intrinsic(v, mask, 2), factor_from_gram(gram(v, mask), 2), atol=1e-7, rtol=1e-7
+    )
     assert intrinsic(v, mask, 3)[..., 2].abs().max() == 0
 
 
@@ -68,7 +70,9 @@ def test_degenerate_points_have_a_finite_factor_outside_the_graph(kind):
     assert not back.requires_grad
     assert not intrinsic(v, mask, 2).requires_grad
     assert back.isfinite().all()
-    torch.testing.assert_close(square_distances(back, mask), square_distances(v.detach(), mask), atol=1e-9, rtol=0)
+    torch.testing.assert_close(
+        square_distances(back, mask), square_distances(v.detach(), mask), atol=1e-9, rtol=0
+    )
 
 
 def test_what_is_no_gram_matrix_is_refused():

@@ -75,7 +75,9 @@ def test_gradients_are_right_and_finite(term, kind):
     given = material(kind, padding=0.0)
     x = given[predicted(term)].clone().requires_grad_()
     function = lambda x: value(term, {**given, predicted(term): x})  # noqa: E731
-    if kind == "coincident" and term.name in NEAR_ROOT:  # a root of TINY bends too fast for finite differences
+    if (
+        kind == "coincident" and term.name in NEAR_ROOT
+    ):  # a root of TINY bends too fast for finite differences
         (grad,) = torch.autograd.grad(function(x).sum(), x)
         assert grad.isfinite().all()
     else:
@@ -121,7 +123,9 @@ def test_the_truth_is_a_minimum(term):
     assert (value(term, given) >= best - 1e-9).all()
 
 
-@pytest.mark.parametrize("name", ["gram", "gram_scale", "out_scale", "gram_learn", "knn_scale", "knn_nca", "edge"])
+@pytest.mark.parametrize(
+    "name", ["gram", "gram_scale", "out_scale", "gram_learn", "knn_scale", "knn_nca", "edge"]
+)
 def test_intrinsic_losses_do_not_see_a_rigid_motion(name):
     term = TERMS[NAMES.index(name)]
     given = material()

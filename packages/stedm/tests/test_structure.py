@@ -91,7 +91,7 @@ def test_a_refiner_has_the_properties_of_a_set(refiner, noisy):
     padded = ("v", "context", "start", "guess")
     assert_padding_invariant(refiner, noisy, padded=padded, garbage=float("nan"))
     assert_batch_independent(refiner, noisy)
-    assert_permutation_equivariant(refiner, noisy, dims={k: 1 for k in (*padded, "mask")}, out_dim=1)
+    assert_permutation_equivariant(refiner, noisy, dims=dict.fromkeys((*padded, "mask"), 1), out_dim=1)
     assert_every_parameter_trains(refiner, noisy)
 
 

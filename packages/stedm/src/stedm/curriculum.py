@@ -42,7 +42,7 @@ def training_levels(
     generator: torch.Generator | None = None,
     sigma_data: float = 1.0,
 ) -> Tensor:
-    """Noise levels to train with, log-normal about `p_mean`, folded back into lowest..highest [sigma_data]: (count,)."""
+    """Levels to train with, log-normal about `p_mean`, folded back into lowest..highest [sigma_data]: (count,)."""
     mean = p_mean(sigma_data)
     log = lognormal_sigmas((count,), p_mean=mean, p_std=p_std, generator=generator).log()
     low, high = math.log(lowest * sigma_data), math.log(highest * sigma_data)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cytosol.options import TrainerOptions
 from cytosol.trainer import fit
+from stedm.options import LearnOptions, NetOptions, PatchOptions
 from stedm.patches import PatchDataset, measured_sigma
 from stedm.structure import StructureNet
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from cytosol.options import TrainerOptions
-    from stedm.options import LearnOptions, NetOptions, PatchOptions
     from stedm.patches import Cells
 
 HELD_SETS = 16  # sets of the held-out sections that a validation looks at
@@ -58,9 +59,7 @@ def train_structure(
     if judged is None:
         options = replace(options, patience=None)
     first = sections[0]
-    net = StructureNet(
-        first.z.shape[1], first.v.shape[1], plan.net, sigma_data=measured_sigma(data)
-    )
+    net = StructureNet(first.z.shape[1], first.v.shape[1], plan.net, sigma_data=measured_sigma(data))
     histories = {}
     module = GeneratorTraining(net, plan.learn, seed=seed, steps=options.max_steps, weights=plan.weights)
     words = {"seed": seed, "val_data": judged, "resume": resume, "force": force, "collate": data.collate}

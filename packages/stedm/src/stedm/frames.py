@@ -1,7 +1,7 @@
 """The gauge: which frame a target is brought into, and a noisy training example made in it.
 
-A structure known by its distances is fixed only up to a rigid motion. A refiner that learns by squared error from targets
-in arbitrary frames answers with the mean over frames, which shrinks. The words:
+A structure known by its distances is fixed only up to a rigid motion. A refiner that learns by squared error from
+targets in arbitrary frames answers with the mean over frames, which shrinks. The words:
 
 - `frame`: the section's own frame, as given. Right where all sections share one and expression tells it.
 - `generator`: the target is moved onto the generator's structure before noise is added.

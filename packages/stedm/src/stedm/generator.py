@@ -13,7 +13,9 @@ from stedm.geometry import centre
 if TYPE_CHECKING:
     from stedm.options import NetOptions
 
-START = 0.05  # size of the last layer's weights at the start, where the generator says about what the base says
+START = (
+    0.05  # size of the last layer's weights at the start, where the generator says about what the base says
+)
 
 
 class MetricSetGenerator(nn.Module):

@@ -134,7 +134,9 @@ def align(
         flip[..., -1] = torch.linalg.det(u @ vt).sign()
         u, s = u * flip[..., None, :], s * flip
     size = (w[..., None] * a.square()).sum((1, 2))
-    factor = torch.where(size > TINY, s.sum(-1) / size.clamp_min(TINY), 1.0) if scale else torch.ones_like(size)
+    factor = (
+        torch.where(size > TINY, s.sum(-1) / size.clamp_min(TINY), 1.0) if scale else torch.ones_like(size)
+    )
     kind = source.dtype
     return Alignment((u @ vt).to(kind), factor.to(kind), a0.to(kind), b0.to(kind))
 
@@ -164,7 +166,7 @@ class Neighbours:
 @torch.no_grad()
 def knn(v: Tensor, mask: Tensor, k: int) -> Neighbours:
     """The k nearest other real points, nearest first; fewer are valid in a smaller set. Rows are made in chunks."""
-    b, n, _ = v.shape
+    _b, n, _ = v.shape
     v = zero_padding(v, mask)
     k_real = min(k, n)
     index, valid = [], []
@@ -186,3 +188,16 @@ def gather(x: Tensor, index: Tensor) -> Tensor:
     """Entries of other points: `x: (b, n, ...)`, `index: (b, n, k) -> (b, n, k, ...)`."""
     rows = torch.arange(len(x), device=x.device)[:, None, None]
     return x[rows, index]
+
+
+@torch.no_grad()
+def jaccard(v: Tensor, target: Tensor, mask: Tensor, k: int = 10) -> Tensor:
+    """Mean overlap (intersection over union) of each point's k nearest in two structures of a set: `(b,)` in 0..1.
+
+    A set of k + 1 points or fewer has no other neighbours to choose from, and gets 1.
+    """
+    near, true = knn(v, mask, k), knn(target, mask, k)
+    both = (near.index[..., :, None] == true.index[..., None, :]) & near.valid[..., :, None]
+    hits = (both & true.valid[..., None, :]).any(-1).sum(-1)
+    union = near.valid.sum(-1) + true.valid.sum(-1) - hits
+    return torch.where(mask, hits / union.clamp_min(1), 0.0).sum(1) / mask.sum(1).clamp_min(1)

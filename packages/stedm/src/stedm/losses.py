@@ -1,7 +1,7 @@
 """The twelve losses as pure masked functions: one number a set, without unit, 0 where nothing is real.
 
-Letters: b sets, n points, d axes, k neighbours, c context features. Coordinates `(b, n, d)`, `mask: (b, n)` bool, True =
-real; padding changes nothing, NaN in it included. Every value and gradient is finite for coincident and collinear
+Letters: b sets, n points, d axes, k neighbours. Coordinates `(b, n, d)`, `mask: (b, n)` bool, True = real; padding
+changes nothing, NaN in it included. Every value and gradient is finite for coincident and collinear
 points. Which loss is used when, and with what weight: `stedm.objective`.
 """
 
@@ -119,7 +119,9 @@ def subspace(hat: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     with torch.no_grad():
         values, vectors = torch.linalg.eigh(gram_of_axes(target, mask))
         keep = (values > 1e-9 * values[:, -1:].clamp_min(TINY)).to(vectors)
-        basis = centre(target, mask).double() @ (vectors * keep[:, None] / values.clamp_min(TINY).sqrt()[:, None])
+        basis = centre(target, mask).double() @ (
+            vectors * keep[:, None] / values.clamp_min(TINY).sqrt()[:, None]
+        )
     inside = (basis.to(v.dtype).mT @ v).square().sum((1, 2))
     whole = v.square().sum((1, 2))
     return (whole - inside) / (whole + TINY)

@@ -46,7 +46,9 @@ class EncoderOptions:
     hide: float = 0.2  # share of genes hidden in training
     temperature: float = 0.1  # of the contrast
     contrast: float = 0.3  # weight of the contrast beside the coordinates
-    across: bool = True  # cells of other sections at the same place count as neighbours (needs one frame for all)
+    across: bool = (
+        True  # cells of other sections at the same place count as neighbours (needs one frame for all)
+    )
     reach: int = 8  # a neighbourhood's width is the typical distance of the reach-th nearest cell
     learning_rate: float = 1e-3
     weight_decay: float = 0.01

@@ -87,7 +87,9 @@ def neighbourhood(v: Tensor, size: int, share: float, random: np.random.Generato
     distance = (v - v[int(random.integers(n))]).square().sum(1).numpy()
     order = np.argpartition(distance, size - anywhere)
     return random.permutation(
-        np.concatenate([order[: size - anywhere], random.choice(order[size - anywhere :], anywhere, replace=False)])
+        np.concatenate(
+            [order[: size - anywhere], random.choice(order[size - anywhere :], anywhere, replace=False)]
+        )
     )
 
 

@@ -149,7 +149,9 @@ class Reconstruction:
 
     def _denoise(self, x: Tensor, sigma: Tensor, start: Tensor, mask: Tensor, context: Tensor) -> Tensor:
         if self.net.refiner is None:
-            msg = "this network was trained without a refiner (refiner_steps = 0): reconstruct with refine off"
+            msg = (
+                "this network was trained without a refiner (refiner_steps = 0): reconstruct with refine off"
+            )
             raise ValueError(msg)
         shown = in_frame(start, x, mask, self.gauge)
         return self.net.refiner(x, sigma.to(x), context=context, start=shown, mask=mask)

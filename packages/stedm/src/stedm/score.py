@@ -20,7 +20,7 @@ SOFT = 0.05  # radius, in units of sigma_data, below which a direction fades out
 
 
 def angle_features(v: Tensor, other: Tensor, mask: Tensor) -> Tensor:
-    """Where a point lies as seen from the centre, and how that differs in another structure: (b, n, d) -> (b, n, d + 3).
+    """Where a point lies seen from the centre, and how that differs in another structure: (b, n, d) -> (b, n, d + 3).
 
     Direction (d cosines), log radius, cosine between the two directions, difference of the log radii. Finite at the
     centre, where directions fade out. The middle two do not change when both structures are turned.
@@ -96,7 +96,14 @@ class Refiner(nn.Module):
         )
 
     def forward(
-        self, v: Tensor, sigma: Tensor, *, context: Tensor, start: Tensor, mask: Tensor, guess: Tensor | None = None
+        self,
+        v: Tensor,
+        sigma: Tensor,
+        *,
+        context: Tensor,
+        start: Tensor,
+        mask: Tensor,
+        guess: Tensor | None = None,
     ) -> Tensor:
         """The estimate: v (b, n, d), sigma (b,) -> (b, n, d), centred. start: the generator's, in v's frame."""
         v, start = centre(v, mask), centre(start, mask)

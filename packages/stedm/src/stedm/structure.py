@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class StructureNet(nn.Module):
     """From embeddings Z and base coordinates P to structures.
 
-    features: of Z; dim: axes; sigma_data: standard deviation an axis of the targets [unit of the coordinates], measured;
-    spread: standard deviation an axis of the generator's held-out error, in units of sigma_data (None: not known
-    yet, and there is no refiner). Coordinates go in and come out in the caller's unit.
+    features: of Z; dim: axes; sigma_data: standard deviation an axis of the targets [unit of the coordinates],
+    measured; spread: standard deviation an axis of the generator's held-out error, in units of sigma_data (None: not
+    known yet, and there is no refiner). Coordinates go in and come out in the caller's unit.
     """
 
     def __init__(

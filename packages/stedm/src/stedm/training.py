@@ -45,7 +45,7 @@ class _Training(LightningModule):
     ) -> None:
         super().__init__()
         check_weights(weights or {})
-        self.net, self.options, self.seed, self.steps = net, options, seed, steps
+        self.net, self.options, self.seed, self.steps = net.train(), options, seed, steps
         self.weights = dict(weights or {})
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
@@ -240,12 +240,13 @@ class RefinerTraining(_Training):
         """Add up the size of F at the stage's highest levels."""
         target = loss_target(example, hat, self.options.gauge)
         skipped = skip_only(example.noisy, example.sigma, example.mask)
-        for k, v in enumerate((hat, target)):
+        for k, v in enumerate((hat.detach(), target)):
             self.seen[k] += mean_square(v - skipped, example.mask).sum().double()
 
 
 DISTANCE_TERMS = tuple(
-    type(t)(t.name, distance_score, t.reads, t.weight, t.gate, t.part) if t.name == "score" else t for t in TERMS
+    type(t)(t.name, distance_score, t.reads, t.weight, t.gate, t.part) if t.name == "score" else t
+    for t in TERMS
 )
 SCORE_ONLY = {t.name: 1.0 if t.name == "score" else 0.0 for t in TERMS}
 
@@ -253,7 +254,6 @@ SCORE_ONLY = {t.name: 1.0 if t.name == "score" else 0.0 for t in TERMS}
 @torch.no_grad()
 def measured_spread(net: StructureNet, batches: list[dict[str, Tensor]]) -> float:
     """Standard deviation an axis of the generator's aligned error on held-out sets, in units of sigma_data."""
-    net.eval()
     total = count = 0.0
     for batch in batches:
         mask = batch["mask"]
