@@ -6,7 +6,7 @@ import torch
 
 from stedm.geometry import turned
 from stedm.options import PatchOptions
-from stedm.patches import Cells, PatchDataset, cut, measured_sigma, pieces, stitch
+from stedm.patches import Cells, PatchDataset, collate, cut, measured_sigma, pieces, stitch
 
 OPTIONS = PatchOptions(least=8, most=20, random=0.4)
 
@@ -25,7 +25,7 @@ def data():
 def test_items_depend_on_their_number_only(data):
     again = PatchDataset(data.sections, OPTIONS, count=40, seed=3)
     for i in (0, 7, 7, 39):
-        assert data[i][0] == again[i][0]
+        assert data[i][0] is again[i][0]
         assert np.array_equal(data[i][1], again[i][1])
     assert len({tuple(data[i][1]) for i in range(40)}) > 30
 
@@ -33,21 +33,21 @@ def test_items_depend_on_their_number_only(data):
 def test_a_set_is_a_neighbourhood_and_some_others(data):
     spreads = []
     for i in range(40):
-        which, rows = data[i]
-        assert len(set(rows)) == len(rows) <= len(data.sections[which])
-        if which == 0:
+        cells, rows = data[i]
+        assert len(set(rows)) == len(rows) <= len(cells)
+        if cells is data.sections[0]:
             assert OPTIONS.least <= len(rows) <= OPTIONS.most
             spreads.append(data.sections[0].v[torch.as_tensor(rows)].std())
     assert np.mean(spreads) < 0.95 * float(data.sections[0].v.std())
 
 
 def test_a_batch_is_padded(data):
-    batch = data.collate([data[i] for i in range(5)])
+    batch = collate([data[i] for i in range(5)])
     sizes = [len(data[i][1]) for i in range(5)]
     assert batch["mask"].sum(1).tolist() == sizes
     assert batch["z"].shape == (5, max(sizes), 3)
-    which, rows = data[0]
-    assert torch.equal(batch["v"][0][batch["mask"][0]], data.sections[which].v[torch.as_tensor(rows)])
+    cells, rows = data[0]
+    assert torch.equal(batch["v"][0][batch["mask"][0]], cells.v[torch.as_tensor(rows)])
 
 
 def test_pieces_hold_every_cell_and_share_anchors():

@@ -11,7 +11,7 @@ from stedm.encoding import train_encoder
 from stedm.fitting import Plan, batches, train_structure
 from stedm.geometry import align, jaccard
 from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
-from stedm.patches import Cells, PatchDataset
+from stedm.patches import Cells, PatchDataset, collate
 from stedm.sampling import Reconstruction, Walk
 from stedm.structure import StructureNet
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
@@ -36,7 +36,7 @@ def section(n, seed):
 @pytest.fixture
 def batch():
     data = PatchDataset([section(60, 0)], PATCHES, count=8, seed=0)
-    return data.collate([data[i] for i in range(4)])
+    return collate([data[i] for i in range(4)])
 
 
 @pytest.fixture
@@ -106,6 +106,15 @@ def test_the_curriculum_moves_on_validations_and_is_remembered(net, batch):
     again = module(net, stages=(2.0, 4.0), stall=1)
     again.load_state_dict(made.state_dict())
     assert again.curriculum == made.curriculum
+
+
+def test_the_generators_errors_are_inflated_in_training(net, batch):
+    made, sigma = module(net, gauge="generator"), torch.ones(4)
+    plain, large = (
+        made.example(batch, sigma, torch.Generator().manual_seed(0), inflate=f)[1] for f in (1.0, 2.0)
+    )
+    size = lambda e: float((e.start - e.target)[e.mask].square().mean().sqrt())  # noqa: E731
+    assert size(large) == pytest.approx(2 * size(plain), rel=0.02)
 
 
 def test_a_refiner_without_a_generators_error_is_refused():
@@ -206,7 +215,9 @@ def test_the_generators_error_is_measured_in_units_of_sigma_data(net, batch):
 def test_an_encoder_learns_places_and_is_frozen(tmp_path):
     generator = torch.Generator().manual_seed(0)
     v = [torch.rand(60, 2, generator=generator) for _ in range(3)]
-    x = [torch.cat([(4 * one).sin(), torch.randn(60, 3, generator=generator)], 1) for one in v]
+    x = [
+        torch.cat([(3 * one).sin(), (3 * one).cos(), torch.randn(60, 3, generator=generator)], 1) for one in v
+    ]
     trainer = replace(TRAINER, batch_size=32, max_steps=80)
     encoder, history = train_encoder(
         x[:2], v[:2], EncoderOptions(width=32, features=8), trainer, out=tmp_path, seed=0, held=(x[2:], v[2:])

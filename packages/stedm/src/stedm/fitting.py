@@ -11,7 +11,7 @@ import pandas as pd
 from cytosol.options import TrainerOptions
 from cytosol.trainer import fit
 from stedm.options import LearnOptions, NetOptions, PatchOptions
-from stedm.patches import PatchDataset, measured_sigma
+from stedm.patches import PatchDataset, collate, measured_sigma
 from stedm.structure import StructureNet
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stedm.patches import Cells
 
 HELD_SETS = 16  # sets of the held-out sections that a validation looks at
+MOST_INFLATED = 4.0  # times the generator's error on training sets
 BATCH = 16  # sets looked at together where nothing is learned
 
 
@@ -62,12 +63,17 @@ def train_structure(
     net = StructureNet(first.z.shape[1], first.v.shape[1], plan.net, sigma_data=measured_sigma(data))
     histories = {}
     module = GeneratorTraining(net, plan.learn, seed=seed, steps=options.max_steps, weights=plan.weights)
-    words = {"seed": seed, "val_data": judged, "resume": resume, "force": force, "collate": data.collate}
+    words = {"seed": seed, "val_data": judged, "resume": resume, "force": force, "collate": collate}
     histories["generator"] = fit(module, data, options=options, out=out / "generator", **words)
     if plan.refiner_steps:
-        net.add_refiner(measured_spread(net, batches(judged or data)))
+        spread = measured_spread(net, batches(judged or data))
+        inflate = min(max(spread / measured_spread(net, batches(data)), 1.0), MOST_INFLATED)
+        net.add_refiner(spread)
         options = replace(options, max_steps=plan.refiner_steps)
-        module = RefinerTraining(net, plan.learn, seed=seed, steps=plan.refiner_steps, weights=plan.weights)
+        steps = plan.refiner_steps
+        module = RefinerTraining(
+            net, plan.learn, seed=seed, steps=steps, weights=plan.weights, inflate=inflate
+        )
         histories["refiner"] = fit(module, data, options=options, out=out / "refiner", **words)
     history = pd.concat(histories, names=["run"]).reset_index("run").reset_index(drop=True)
     return net.eval(), history
@@ -76,4 +82,4 @@ def train_structure(
 def batches(data: PatchDataset, count: int = HELD_SETS) -> list[dict]:
     """Some sets of a dataset, as batches."""
     items = [data[i] for i in range(min(count, len(data)))]
-    return [data.collate(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]
+    return [collate(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]

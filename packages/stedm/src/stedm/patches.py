@@ -48,7 +48,10 @@ class Cells:
         return len(self.z)
 
 
-class PatchDataset(Dataset[tuple[int, np.ndarray]]):
+Item = tuple[Cells, np.ndarray]
+
+
+class PatchDataset(Dataset[Item]):
     """`count` sets of cells of some sections; what an item holds depends on the seed and its number only.
 
     A set is the neighbourhood of a random cell, in true coordinates, and a share of cells from anywhere in the
@@ -66,16 +69,12 @@ class PatchDataset(Dataset[tuple[int, np.ndarray]]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[int, np.ndarray]:
-        """The section and the rows of its cells."""
+    def __getitem__(self, index: int) -> Item:
+        """The section, and the rows of the set's cells."""
         random = np.random.default_rng([self.seed, index])
-        which = int(random.choice(len(self.sections), p=self.share))
+        cells = self.sections[int(random.choice(len(self.sections), p=self.share))]
         size = int(random.integers(self.options.least, self.options.most + 1))
-        return which, neighbourhood(self.sections[which].v, size, self.options.random, random)
-
-    def collate(self, items: Sequence[tuple[int, np.ndarray]]) -> dict[str, Tensor]:
-        """A padded batch: z, p, v and mask."""
-        return collate([(self.sections[which], rows) for which, rows in items])
+        return cells, neighbourhood(cells.v, size, self.options.random, random)
 
 
 def neighbourhood(v: Tensor, size: int, share: float, random: np.random.Generator) -> np.ndarray:
@@ -93,7 +92,7 @@ def neighbourhood(v: Tensor, size: int, share: float, random: np.random.Generato
     )
 
 
-def collate(items: Sequence[tuple[Cells, np.ndarray]]) -> dict[str, Tensor]:
+def collate(items: Sequence[Item]) -> dict[str, Tensor]:
     """Sets of cells padded to one length: z (b, s, h), p and v (b, s, d), mask (b, s) bool."""
     longest = max(len(rows) for _, rows in items)
     made = {name: [] for name in ("z", "p", "v", "mask")}
@@ -176,8 +175,8 @@ def measured_sigma(data: PatchDataset, *, sets: int = 64) -> float:
     """
     squares = []
     for index in range(min(sets, len(data))):
-        which, rows = data[index]
-        v = data.sections[which].v[torch.as_tensor(rows)][None].double()
+        cells, rows = data[index]
+        v = cells.v[torch.as_tensor(rows)][None].double()
         squares.append(float(mean_square(v, torch.ones(v.shape[:2], dtype=torch.bool))) / v.shape[-1])
     sigma = float(np.mean(squares)) ** 0.5
     if not sigma > 0:

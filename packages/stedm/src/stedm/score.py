@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from cytosol.edm import EDMScaling, Preconditioned
 from cytosol.features import sinusoidal
-from stedm.attention import Stack
-from stedm.geometry import centre, zero_padding
+from stedm.attention import Nearest, Stack
+from stedm.geometry import centre, knn, zero_padding
 
 if TYPE_CHECKING:
     from stedm.options import NetOptions
@@ -44,6 +44,8 @@ class DiffusionScoreNet(nn.Module):
         super().__init__()
         width = options.width
         self.enter = nn.Linear(options.context_width + 5 * dim + 3, width)
+        self.neighbours = options.neighbours
+        self.nearest = Nearest(width, options.heads) if options.neighbours else None
         self.level = nn.Sequential(nn.Linear(LEVEL, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = Stack(
             options.score_blocks,
@@ -76,7 +78,10 @@ class DiffusionScoreNet(nn.Module):
         features = torch.cat([context, x, start, guess - start, small], -1)
         features = zero_padding(torch.cat([features, angle_features(noisy, start, mask)], -1), mask)
         cond = self.level(sinusoidal(c_noise * 100.0, LEVEL).to(x.dtype))
-        return zero_padding(self.head(self.blocks(self.enter(features), mask, cond)), mask)
+        h = self.enter(features)
+        if self.nearest is not None:  # errors of a structure are alike among neighbours
+            h = self.nearest(h, mask, knn(start, mask, self.neighbours))
+        return zero_padding(self.head(self.blocks(h, mask, cond)), mask)
 
 
 class Refiner(nn.Module):

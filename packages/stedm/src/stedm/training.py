@@ -129,14 +129,19 @@ class GeneratorTraining(_Training):
 class RefinerTraining(_Training):
     """The denoiser on a frozen context and generator, its noise levels rising by the curriculum.
 
-    The curriculum's state is in buffers, so that a resumed run goes on where it stood.
+    inflate: how much larger the generator's error is on held-out sets than on those that train; its errors are made
+    larger by that much in training, or the refiner would learn to trust it too far. The curriculum's state is in buffers,
+    so that a resumed run goes on where it stood.
     """
 
     place: Tensor
     seen: Tensor
 
-    def __init__(self, net: StructureNet, options: LearnOptions, **words: Any) -> None:
+    def __init__(
+        self, net: StructureNet, options: LearnOptions, *, inflate: float = 1.0, **words: Any
+    ) -> None:
         super().__init__(net, options, **words)
+        self.inflate = inflate
         if net.refiner is None:
             msg = "expected a network with a refiner: call add_refiner with the generator's measured error first"
             raise ValueError(msg)
@@ -171,7 +176,7 @@ class RefinerTraining(_Training):
             p_std=options.p_std,
             generator=generator,
         )
-        context, example = self.example(batch, sigma, generator)
+        context, example = self.example(batch, sigma, generator, inflate=self.inflate)
         guess = None
         if float(torch.rand((), generator=generator)) < options.self_condition:
             with torch.no_grad():
@@ -201,13 +206,16 @@ class RefinerTraining(_Training):
         return torch.stack(total).mean()
 
     def example(
-        self, batch: dict[str, Tensor], sigma: Tensor, generator: torch.Generator
+        self, batch: dict[str, Tensor], sigma: Tensor, generator: torch.Generator, *, inflate: float = 1.0
     ) -> tuple[Tensor, Example]:
         """The frozen context of a batch and a noisy example in the gauge's frame."""
         with torch.no_grad():
             context, start = self.net.look(batch["z"], batch["p"], batch["mask"])
-        v = batch["v"] / self.net.sigma_data
-        return context, make_example(v, start, batch["mask"], sigma, self.options.gauge, generator)
+        v, mask = batch["v"] / self.net.sigma_data, batch["mask"]
+        if inflate != 1.0:
+            truth = centre(align(v, start, mask)(v), mask)
+            start = truth + inflate * (start - truth)
+        return context, make_example(v, start, mask, sigma, self.options.gauge, generator)
 
     def estimate(self, context: Tensor, example: Example, guess: Tensor | None = None) -> Tensor:
         """The refiner's estimate of an example."""
