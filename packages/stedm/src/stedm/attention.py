@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from stedm.geometry import Neighbours
 
 
+QUIET = 0.05  # size of a head's output at the start
+
+
 class MAB(nn.Module):
     """A multihead attention block: queries `(b, q, w)` look at keys `(b, n, w)` with `mask: (b, n)` -> `(b, q, w)`.
 
@@ -99,6 +102,14 @@ class Nearest(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
+
+
+def quiet_head(width: int, dim: int) -> nn.Sequential:
+    """The last layers, `(..., w) -> (..., d)`, which say almost nothing at the start: a correction begins small."""
+    last = nn.Linear(width, dim)
+    nn.init.normal_(last.weight, std=QUIET / width**0.5)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), last)
 
 
 class Stack(nn.Module):

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from stedm.attention import Stack
+from stedm.attention import Stack, quiet_head
 from stedm.geometry import centre
 
 if TYPE_CHECKING:
     from stedm.options import NetOptions
-
-START = (
-    0.05  # size of the last layer's weights at the start, where the generator says about what the base says
-)
 
 
 class MetricSetGenerator(nn.Module):
@@ -31,12 +27,7 @@ class MetricSetGenerator(nn.Module):
         self.blocks = Stack(
             options.generator_blocks, width, options.heads, options.inducing, recompute=options.checkpoint
         )
-        self.head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, dim)
-        )
-        last = self.head[-1]
-        nn.init.normal_(last.weight, std=START / width**0.5)
-        nn.init.zeros_(last.bias)
+        self.head = quiet_head(width, dim)
 
     def forward(self, context: Tensor, p: Tensor, mask: Tensor) -> Tensor:
         """The structure."""

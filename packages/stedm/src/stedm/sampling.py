@@ -65,7 +65,8 @@ class Reconstruction:
         gauge: Gauge,
         generator: torch.Generator,
     ) -> None:
-        self.net, self.cells, self.gauge, self.generator = net.eval(), cells, gauge, generator
+        self.net, self.cells, self.generator = net.eval(), cells, generator
+        self.gauge: Gauge = gauge
         key = cells.p if bool(cells.p.std() > 0) else cells.z
         rounds = 1 if len(cells) <= options.most else options.rounds
         self.cuts = [pieces(key, options, generator) for _ in range(rounds)]

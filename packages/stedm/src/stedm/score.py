@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cytosol.edm import EDMScaling, Preconditioned
 from cytosol.features import sinusoidal
-from stedm.attention import Nearest, Stack
+from stedm.attention import Nearest, Stack, quiet_head
 from stedm.geometry import centre, knn, zero_padding
 
 if TYPE_CHECKING:
@@ -55,12 +55,7 @@ class DiffusionScoreNet(nn.Module):
             d_cond=width,
             recompute=options.checkpoint,
         )
-        self.head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, dim)
-        )
-        last = self.head[-1]
-        nn.init.normal_(last.weight, std=0.05 / width**0.5)
-        nn.init.zeros_(last.bias)
+        self.head = quiet_head(width, dim)
 
     def forward(
         self,

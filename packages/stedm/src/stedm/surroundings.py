@@ -1,7 +1,7 @@
 """What a whole section knows of each cell's surroundings in expression: near linear, for sections of any size.
 
-A set of a few hundred cells holds few of a cell's true nearest ones in expression; the section holds all. Means over them
-are less noisy than the cell itself (smoothing over the expression graph was the cheapest large gain in scores).
+A set of a few hundred cells holds few of a cell's true nearest ones in expression; the section holds all. Means over
+them are less noisy than the cell itself.
 """
 
 from __future__ import annotations

@@ -130,8 +130,8 @@ class RefinerTraining(_Training):
     """The denoiser on a frozen context and generator, its noise levels rising by the curriculum.
 
     inflate: how much larger the generator's error is on held-out sets than on those that train; its errors are made
-    larger by that much in training, or the refiner would learn to trust it too far. The curriculum's state is in buffers,
-    so that a resumed run goes on where it stood.
+    larger by that much in training, or the refiner would learn to trust it too far. The curriculum's state is in
+    buffers, so that a resumed run goes on where it stood.
     """
 
     place: Tensor
