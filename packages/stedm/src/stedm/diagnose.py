@@ -100,7 +100,8 @@ def by_sigma(refiner: Refiner, held: Sequence[Held], gauge: Gauge, generator: to
                 (target, silent, own),
                 (hat, target, own),
             )
-            squares += torch.stack([(mean_square(a - b, example.mask) / c**2).sum() for a, b, c in parts])
+            each = [(mean_square(a - b, example.mask) / c**2).sum() for a, b, c in parts]
+            squares += torch.stack(each).double().cpu()
             for name, v in (("jaccard10", hat), ("jaccard10_skip", skip), ("jaccard10_silent", silent)):
                 found.setdefault(name, []).append(jaccard(v, example.target, example.mask))
             for name, v in (("scale_r", hat), ("scale_r_skip", skip)):
@@ -166,6 +167,8 @@ def open_loop_probe(
 
 
 def _held(net: StructureNet, batch: dict[str, Tensor]) -> Held:
+    device = next(net.parameters()).device
+    batch = {name: x.to(device) for name, x in batch.items()}
     context, start = net.look(batch["z"], batch["p"], batch["mask"])
     return Held(context, centre(batch["v"] / net.sigma_data, batch["mask"]), start, batch["mask"])
 

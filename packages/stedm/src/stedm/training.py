@@ -263,7 +263,9 @@ SCORE_ONLY = {t.name: 1.0 if t.name == "score" else 0.0 for t in TERMS}
 def measured_spread(net: StructureNet, batches: list[dict[str, Tensor]]) -> float:
     """Standard deviation an axis of the generator's aligned error on held-out sets, in units of sigma_data."""
     total = count = 0.0
-    for batch in batches:
+    device = next(net.parameters()).device
+    for each in batches:
+        batch = {name: x.to(device) for name, x in each.items()}
         mask = batch["mask"]
         _, gen = net.look(batch["z"], batch["p"], mask)
         target = centre(batch["v"] / net.sigma_data, mask)

@@ -1,0 +1,26 @@
+"""Options outside their range are refused with field, value and range."""
+
+import pytest
+
+from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        (NetOptions, {"width": 30, "heads": 4}, "width: expected an even multiple of heads = 4, got 30"),
+        (NetOptions, {"inducing": 0}, "inducing: expected at least 1, got 0"),
+        (NetOptions, {"around": "nowhere"}, "around: expected one of generator, zero"),
+        (EncoderOptions, {"hide": 1.0}, "hide: expected a share"),
+        (EncoderOptions, {"temperature": 0.0}, "temperature"),
+        (PatchOptions, {"least": 9, "most": 8}, "most: expected at least 9, got 8"),
+        (PatchOptions, {"random": 0.0}, "random: expected a share"),
+        (LearnOptions, {"gauge": "phase"}, "gauge: expected one of output, generator, frame, distance"),
+        (LearnOptions, {"stages": (4.0, 2.0)}, "stages: expected rising noise levels"),
+        (LearnOptions, {"stall": 0}, "stall: expected at least 1"),
+        (LearnOptions, {"learning_rate": 0.0}, "learning_rate"),
+    ],
+)
+def test_values_outside_their_range_are_refused(kind, words, said):
+    with pytest.raises(ValueError, match=said):
+        kind(**words)
