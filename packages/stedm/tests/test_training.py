@@ -13,7 +13,7 @@ from stedm.geometry import align, jaccard
 from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
 from stedm.patches import Cells, PatchDataset, collate
 from stedm.sampling import Reconstruction, Walk
-from stedm.structure import StructureNet
+from stedm.structure import StructureNet, fresh_weights
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 
 NET = NetOptions(width=16, heads=2, inducing=4, context_width=16, neighbours=3, score_blocks=1)
@@ -157,6 +157,17 @@ def test_a_short_training_beats_its_base(trained):
         made.mean_of_samples(Walk(steps=2), 2).v,
     ):
         assert error(v) < error(cells.p)
+
+
+def test_fresh_weights_depend_on_the_seed_only():
+    made = []
+    before = torch.get_rng_state()
+    for seed in (0, 0, 1):
+        with fresh_weights(seed):
+            made.append(StructureNet(6, 2, NET, sigma_data=0.3).context.enter.weight)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_reconstruction_repeats_and_follows_its_cells(trained):

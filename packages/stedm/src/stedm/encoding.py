@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from cytosol.trainer import cosine_warmup, fit, step_generator
 from stedm.encoder import ExpressionEncoder, contrast_loss, neighbour_targets
+from stedm.structure import fresh_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +122,8 @@ def train_encoder(
     if not size > 0:
         msg = "expected cells at different places, but all coordinates are the same: check obsm['spatial']"
         raise ValueError(msg)
-    encoder = ExpressionEncoder(data.x.shape[1], data.v.shape[1], options)
+    with fresh_weights(seed):
+        encoder = ExpressionEncoder(data.x.shape[1], data.v.shape[1], options)
     module = EncoderTraining(
         encoder,
         options,

@@ -12,7 +12,7 @@ from cytosol.options import TrainerOptions
 from cytosol.trainer import fit
 from stedm.options import LearnOptions, NetOptions, PatchOptions
 from stedm.patches import PatchDataset, collate, measured_sigma
-from stedm.structure import StructureNet
+from stedm.structure import StructureNet, fresh_weights
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def train_structure(
     if judged is None:
         options = replace(options, patience=None)
     first = sections[0]
-    net = StructureNet(first.z.shape[1], first.v.shape[1], plan.net, sigma_data=measured_sigma(data))
+    with fresh_weights(seed):
+        net = StructureNet(first.z.shape[1], first.v.shape[1], plan.net, sigma_data=measured_sigma(data))
     histories = {}
     module = GeneratorTraining(net, plan.learn, seed=seed, steps=options.max_steps, weights=plan.weights)
     words = {"seed": seed, "val_data": judged, "resume": resume, "force": force, "collate": collate}
@@ -68,7 +69,8 @@ def train_structure(
     if plan.refiner_steps:
         spread = measured_spread(net, batches(judged or data))
         inflate = min(max(spread / measured_spread(net, batches(data)), 1.0), MOST_INFLATED)
-        net.add_refiner(spread)
+        with fresh_weights(seed + 1):
+            net.add_refiner(spread)
         options = replace(options, max_steps=plan.refiner_steps)
         steps = plan.refiner_steps
         module = RefinerTraining(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from stedm.context import SetEncoderContext
@@ -11,7 +13,17 @@ from stedm.generator import MetricSetGenerator
 from stedm.score import Refiner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stedm.options import NetOptions
+
+
+@contextmanager
+def fresh_weights(seed: int) -> Iterator[None]:
+    """Within it, layers begin with weights that depend on the seed only; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 class StructureNet(nn.Module):
