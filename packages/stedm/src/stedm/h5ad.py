@@ -1,0 +1,196 @@
+"""Cells on disk: AnnData (.h5ad) to a `Tissue`, and a reconstruction back into the AnnData it belongs to.
+
+Everything a file can be wrong in is met here with one line: file, key, cell or gene, value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anndata
+import h5py
+import numpy as np
+from scipy import sparse
+
+from stedm.tissue import DataError, Kind, Section, Tissue
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SPATIAL, SECTION = "spatial", "section"
+CLAIM = 2**30  # bytes a matrix may claim before what is stored for it is looked at
+SWELL = 2000  # times its stored size a matrix may have in memory
+
+
+def read(path: Path | str) -> AnnData:
+    """The AnnData of a file. DataError for a file that is none, is damaged, or claims to be far larger than it is."""
+    path = Path(path)
+    if path.suffix != ".h5ad":
+        msg = f"{path}: expected a file ending in .h5ad, got {path.name!r}"
+        raise DataError(msg)
+    if not path.is_file():
+        msg = f"{path}: expected a file, there is none"
+        raise DataError(msg)
+    try:
+        _refuse_swollen(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*names are not unique")  # refused below, with the name
+            return anndata.read_h5ad(path)
+    except DataError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - anndata and h5py raise a dozen kinds for a damaged file
+        msg = f"{path}: expected an AnnData file, it cannot be read ({type(fault).__name__}: {fault})"
+        raise DataError(" ".join(msg.split())[:400]) from None
+
+
+def _refuse_swollen(path: Path) -> None:
+    """Refuse a file whose matrix would fill the memory though next to nothing is stored."""
+    with h5py.File(path, "r") as file:
+        found: Any = file.get("X")
+        if found is None:
+            msg = f"{path}: X: expected a matrix of counts, got none"
+            raise DataError(msg)
+        parts = [found] if isinstance(found, h5py.Dataset) else [found.get(k) for k in ("data", "indices")]
+        for part in parts:
+            if not isinstance(part, h5py.Dataset):
+                continue
+            claimed = part.size * part.dtype.itemsize
+            if claimed > CLAIM and claimed > SWELL * part.id.get_storage_size():
+                msg = f"{path}: X claims {claimed / 2**30:.1f} GiB, {part.id.get_storage_size()} bytes are stored"
+                raise DataError(msg)
+
+
+def tissue_of(
+    data: AnnData,
+    *,
+    name: str = "data",
+    spatial_key: str = SPATIAL,
+    dim: int = 2,
+    coordinates: bool = True,
+) -> Tissue:
+    """Sections of an AnnData by `obs['section']` (one section without it), each in the order of the file.
+
+    coordinates: read `obsm[spatial_key]`, which must then be there with `dim` columns; else places are not looked at.
+    Raises DataError: no cells or genes, names given twice, NaN, infinite or negative values, missing coordinates.
+    """
+    counts = _matrix(data, name)
+    _unique(data.var_names.astype(str).to_numpy(), name, "gene")
+    labels = _labels(data, name)
+    cells = data.obs_names.astype(str).to_numpy()
+    place = _coordinates(data, name, spatial_key, dim) if coordinates else None
+    order = list(dict.fromkeys(labels.tolist()))
+    kind = kind_of(counts)
+    sections = []
+    for label in order:
+        rows = np.flatnonzero(labels == label)
+        _unique(cells[rows], name, f"section {label}: cell")
+        at = None if place is None else place[rows]
+        sections.append(Section(label, counts[rows], cells[rows], at))
+    notes = [f"{len(cells)} cells of {len(order)} sections x {counts.shape[1]} genes, {_SAYS[kind]}"]
+    if SECTION not in data.obs:
+        notes.append("obs['section'] is absent: all cells are one section")
+    empty = int((np.diff(counts.indptr) == 0).sum())
+    if empty:
+        notes.append(f"{empty} cells have no count at all: they are placed by the average cell")
+    return Tissue(tuple(sections), data.var_names.astype(str).to_numpy(), kind, name, tuple(notes))
+
+
+def rows_by_section(data: AnnData, tissue: Tissue) -> list[np.ndarray]:
+    """The rows of the AnnData that each section of its tissue holds, in the section's order."""
+    labels = _labels(data, tissue.name)
+    return [np.flatnonzero(labels == section.label) for section in tissue.sections]
+
+
+_SAYS: dict[Kind, str] = {
+    "counts": "whole numbers: taken as counts",
+    "values": "not whole numbers: taken as log or otherwise normalised values",
+}
+
+
+def kind_of(counts: sparse.csr_matrix) -> Kind:
+    """Whether values are whole counts, judged by up to a million of them."""
+    seen = counts.data[:1_000_000]
+    return "counts" if bool((seen == np.rint(seen)).all()) else "values"
+
+
+def _matrix(data: AnnData, name: str) -> sparse.csr_matrix:
+    """X as csr float32, checked."""
+    if data.n_obs == 0 or data.n_vars == 0 or data.X is None:
+        msg = f"{name}: X: expected at least one cell and one gene, got {data.n_obs} x {data.n_vars}"
+        raise DataError(msg)
+    try:
+        matrix = sparse.csr_matrix(data.X, dtype=np.float32)
+    except (TypeError, ValueError):
+        msg = f"{name}: X: expected numbers, got {getattr(data.X, 'dtype', type(data.X).__name__)}"
+        raise DataError(msg) from None
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    bad = ~(np.isfinite(matrix.data) & (matrix.data >= 0))
+    if bad.any():
+        at = int(bad.argmax())
+        row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
+        cell, gene = data.obs_names[row], data.var_names[matrix.indices[at]]
+        hint = "; scaled data has lost its counts, give counts or log1p" if matrix.data[at] < 0 else ""
+        msg = f"{name}: X: cell {cell}, gene {gene}: expected a number >= 0, got {matrix.data[at]:g}{hint}"
+        raise DataError(msg)
+    return matrix
+
+
+def _unique(names: np.ndarray, name: str, what: str) -> None:
+    """Refuse names given twice."""
+    found, first, counts = np.unique(names, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        at = int(first[counts > 1].min())
+        twice = names[at]
+        rows = np.flatnonzero(names == twice)[:2] + 1
+        msg = f"{name}: {what} name {twice!r} is in rows {rows[0]} and {rows[1]}: expected each name once"
+        raise DataError(msg)
+    del found
+
+
+def _labels(data: AnnData, name: str) -> np.ndarray:
+    """The section of each cell, (n,) text."""
+    if SECTION not in data.obs:
+        return np.full(data.n_obs, "all", dtype=object).astype(str)
+    column = data.obs[SECTION]
+    if column.isna().any():
+        cell = data.obs_names[int(column.isna().to_numpy().argmax())]
+        msg = f"{name}: obs['section']: cell {cell}: expected a label, got NaN"
+        raise DataError(msg)
+    return column.astype(str).to_numpy(dtype=str)
+
+
+def _coordinates(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
+    """Coordinates (n, dim), checked."""
+    if key not in data.obsm:
+        known = ", ".join(map(str, data.obsm.keys())) or "nothing"
+        msg = f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key names another key"
+        raise DataError(msg)
+    try:
+        place = np.asarray(data.obsm[key], dtype=float)
+    except (TypeError, ValueError):
+        msg = f"{name}: obsm[{key!r}]: expected numbers"
+        raise DataError(msg) from None
+    found = place.shape[1] if place.ndim == 2 else place.ndim
+    if place.ndim != 2 or found != dim:
+        hint = "; --dim 3 takes three" if found == 3 else ""
+        msg = f"{name}: obsm[{key!r}]: expected {dim} columns, got shape {place.shape}{hint}"
+        raise DataError(msg)
+    bad = ~np.isfinite(place).all(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected finite numbers, got {place[row].tolist()}"
+        raise DataError(msg)
+    return place
+
+
+def write(data: AnnData, path: Path | str) -> None:
+    """Write an AnnData wholly or not at all."""
+    path = Path(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        made = Path(folder) / "out.h5ad"
+        data.write_h5ad(made)
+        made.replace(path)
