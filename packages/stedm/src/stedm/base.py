@@ -1,0 +1,208 @@
+"""The regression base: coordinates of cells from components of spatial genes, and what held-out sections say of it.
+
+`fit(sections)` aligns the training sections, lets held-out sections choose the number of components and the penalty,
+and keeps the held-out predictions, from which the pair model and the confidence learn. Coordinates are in units of a
+section's RMS radius. Letters: n cells, d dimensions, v views, c components, m landmarks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stedm import components as parts
+from stedm.align import align
+from stedm.kernels import Kernel, Ridge, fit_kernel, ridge
+from stedm.tissue import rms_radius
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stedm.components import Components
+    from stedm.config import BaseConfig
+    from stedm.tissue import Section, Tissue
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Coordinates from expression. coefficients: (m, d). count: components a view that are used."""
+
+    components: Components
+    kernel: Kernel
+    coefficients: np.ndarray
+    count: int
+
+    def cells(self, section: Section) -> np.ndarray:
+        """The components of a section, (v, n, c)."""
+        return self.components.of(section)[:, :, : self.count]
+
+    def __call__(self, cells: np.ndarray) -> np.ndarray:
+        """Coordinates (n, d) of cells (v, n, c)."""
+        return self.kernel(cells) @ self.coefficients
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A training section as the others see it: cells (v, n, c), their predicted and their own place (n, d)."""
+
+    section: Section
+    cells: np.ndarray
+    predicted: np.ndarray
+    place: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The regression on all sections, what was held out, and how it was chosen.
+
+    turns: (sections, d, d) of the alignment. error: held-out RMSE of each (components, penalty) tried.
+    unit: mean RMS radius of the training sections in the user's unit.
+    """
+
+    regression: Regression
+    held_out: tuple[HeldOut, ...]
+    turns: np.ndarray
+    error: dict[tuple[int, float], float]
+    unit: float
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One part held out: its rows among all cells, the fits on the rest for each setting, its features for each."""
+
+    held: np.ndarray
+    rest: np.ndarray
+    cells: np.ndarray
+    solvers: dict[tuple[int, float], Ridge]
+    features: dict[int, np.ndarray]
+
+    def predict(self, setting: tuple[int, float], targets: np.ndarray) -> np.ndarray:
+        """The held-out part's coordinates from the rest's."""
+        return self.features[setting[0]] @ self.solvers[setting].solve(targets)
+
+
+def fit(tissue: Tissue, config: BaseConfig, seed: int) -> Fitted:
+    """Fit on every section of a tissue with coordinates; its cells should be shuffled."""
+    rng = np.random.default_rng(seed)
+    sections, kind = tissue.sections, tissue.kind
+    radii = [rms_radius(_place(section)) for section in sections]
+    places = [_place(section) / radius for section, radius in zip(sections, radii, strict=True)]
+    morans = [parts.moran(section, kind) for section in sections]
+    folds = _folds(sections, morans, tissue, config, rng)
+    settings = list(folds[0].solvers)
+    middle = min(settings, key=lambda s: (abs(s[0] - 15), abs(np.log(s[1] / 0.3))))
+    if len(sections) > 1:
+        places, turns = align(places, lambda s, others: folds[s].predict(middle, others), config.rounds)
+    else:
+        places, turns = [places[0] - places[0].mean(axis=0)], np.eye(places[0].shape[1])[None]
+    target = np.concatenate(places)
+    error, predicted = {}, {}
+    for setting in settings:
+        made = np.zeros_like(target)
+        for fold in folds:
+            made[fold.held] = fold.predict(setting, target[fold.rest])
+        predicted[setting] = made
+        error[setting] = float(np.sqrt(((made - target) ** 2).sum(axis=1).mean()))
+    best = min(settings, key=lambda s: error[s])
+    fitted = parts.fit(
+        sections, morans, kind, genes=config.genes, power=config.gene_power, most=best[0], rng=rng
+    )
+    regression = _solve(fitted, sections, target, best, config, rng)
+    held_out = _held_out(sections, folds, fitted, predicted[best], places, best[0])
+    return Fitted(regression, held_out, turns, error, float(np.mean(radii)))
+
+
+def _place(section: Section) -> np.ndarray:
+    assert section.coordinates is not None
+    return section.coordinates
+
+
+def _solve(
+    components: Components,
+    sections: Sequence[Section],
+    target: np.ndarray,
+    setting: tuple[int, float],
+    config: BaseConfig,
+    rng: np.random.Generator,
+) -> Regression:
+    """Kernel ridge on all cells of the sections."""
+    count = min(setting[0], components.most)
+    x = np.concatenate([components.of(section)[:, :, :count] for section in sections], axis=1)
+    kernel = fit_kernel(x, landmarks=config.landmarks, bandwidth=config.bandwidth, rng=rng)
+    return Regression(components, kernel, ridge(kernel(x), setting[1]).solve(target), count)
+
+
+def _folds(
+    sections: Sequence[Section],
+    morans: Sequence[np.ndarray],
+    tissue: Tissue,
+    config: BaseConfig,
+    rng: np.random.Generator,
+) -> list[_Fold]:
+    """One fold a section; of one section alone, parts of its cells."""
+    starts = np.cumsum([0, *(len(section) for section in sections)])
+    rows = [np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    groups = list(sections)
+    if len(sections) == 1:
+        rows = [np.sort(part) for part in np.array_split(rng.permutation(len(sections[0])), config.folds)]
+        rows = [part for part in rows if len(part)]
+        groups = [sections[0].take(part) for part in rows]
+        morans = [morans[0]] * len(groups)
+    return [_fold(s, groups, rows, morans, tissue, config, rng) for s in range(len(groups))]
+
+
+def _fold(
+    s: int,
+    groups: Sequence[Section],
+    rows: Sequence[np.ndarray],
+    morans: Sequence[np.ndarray],
+    tissue: Tissue,
+    config: BaseConfig,
+    rng: np.random.Generator,
+) -> _Fold:
+    """Everything of a fold but the targets: genes and components know nothing of the held-out part."""
+    others = [t for t in range(len(groups)) if t != s]
+    rest = [groups[t] for t in others]
+    fitted = parts.fit(
+        rest,
+        [morans[t] for t in others],
+        tissue.kind,
+        genes=config.genes,
+        power=config.gene_power,
+        most=max(config.components),
+        rng=rng,
+    )
+    cells, x = fitted.of(groups[s]), np.concatenate([fitted.of(section) for section in rest], axis=1)
+    solvers, features = {}, {}
+    for count in config.components:
+        used = min(count, fitted.most)
+        kernel = fit_kernel(x[:, :, :used], landmarks=config.landmarks, bandwidth=config.bandwidth, rng=rng)
+        known, features[count] = kernel(x[:, :, :used]), kernel(cells[:, :, :used])
+        for penalty in config.penalties:
+            solvers[count, penalty] = ridge(known, penalty)
+    return _Fold(rows[s], np.concatenate([rows[t] for t in others]), cells, solvers, features)
+
+
+def _held_out(
+    sections: Sequence[Section],
+    folds: Sequence[_Fold],
+    fitted: Components,
+    predicted: np.ndarray,
+    places: Sequence[np.ndarray],
+    count: int,
+) -> tuple[HeldOut, ...]:
+    """The sections with their held-out predictions, components of the fold that did not know them where there is one."""
+    made, start = [], 0
+    for s, section in enumerate(sections):
+        stop = start + len(section)
+        cells = folds[s].cells if len(sections) > 1 else fitted.of(section)
+        made.append(HeldOut(section, cells[:, :, :count], predicted[start:stop], places[s]))
+        start = stop
+    return tuple(made)
+
+
+def forget(fitted: Fitted) -> Fitted:
+    """Without what was held out: what prediction needs."""
+    return replace(fitted, held_out=())

@@ -1,0 +1,124 @@
+"""Every default of `stedm`, typed and range-checked: the only truth about defaults.
+
+Coordinates are in units of a section's RMS radius wherever no other unit is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Pattern = Literal["layers", "niches", "gradients"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    """The regression of coordinates on expression."""
+
+    genes: int = 1000  # with the highest Moran's I over the training sections
+    gene_power: float = 0.5  # a gene's weight is its mean Moran's I to this power
+    components: tuple[int, ...] = (8, 15, 30, 60)  # principal components a view; held-out sections choose
+    penalties: tuple[float, ...] = (0.01, 0.1, 1.0)  # ridge on the kernel; held-out sections choose
+    bandwidth: float = 1.0  # of the kernel, in median squared distances
+    landmarks: int = 1000  # cells that carry the kernel (Nystroem above)
+    folds: int = 5  # of one section's cells, where there is only one section
+    rounds: int = 4  # of turning and mirroring training sections onto what the others predict
+    smooth: int = 5  # neighbours in expression over which a query's coordinates are averaged; 0: none
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name in ("genes", "landmarks"):
+            _at_least(name, getattr(self, name), 2)
+        _at_least("folds", self.folds, 2)
+        for name in ("rounds", "smooth", "gene_power"):
+            _at_least(name, getattr(self, name), 0)
+        if not self.components or min(self.components) < 1:
+            msg = f"components: expected whole numbers >= 1, got {self.components!r}"
+            raise ValueError(msg)
+        if not self.penalties or min(self.penalties) <= 0:
+            msg = f"penalties: expected numbers > 0, got {self.penalties!r}"
+            raise ValueError(msg)
+        _above("bandwidth", self.bandwidth, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairConfig:
+    """The probability that two cells are neighbours, and the embedding of its graph."""
+
+    use: bool = True  # without: the base's coordinates are the answer
+    near: int = 60  # candidate partners of a cell by predicted place
+    alike: int = 30  # and by expression
+    negatives: float = 4.0  # pairs that are no neighbours for each that is one
+    trees: int = 200
+    partners: int = 15  # most probable partners that make the graph
+    rounds: int = 3  # of smoothing coordinates over the graph
+    share: float = 0.7  # of a cell's coordinates that come from its partners in a round
+    embed: int = 300  # steps of the embedding; 0: the smoothed coordinates are the answer
+    anchor: float = 0.02  # pull towards the smoothed coordinates
+    cells: int = 20_000  # training cells that pairs are drawn from at most
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name in ("near", "alike", "trees", "partners", "cells"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("rounds", "embed", "anchor"):
+            _at_least(name, getattr(self, name), 0)
+        _above("negatives", self.negatives, 0.0)
+        if not 0.0 <= self.share <= 1.0:
+            msg = f"share: expected a share in [0, 1], got {self.share!r}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationConfig:
+    """What `simulate` makes: sections of one tissue, each cut a little differently."""
+
+    pattern: Pattern = "layers"
+    sections: int = 3
+    cells: int = 500  # a section
+    genes: int = 400
+    spatial: int = 120  # genes that vary over space; the others do not
+    depth: float = 2000.0  # mean counts a cell
+    dim: Literal[2, 3] = 2
+    turned: bool = True  # sections are turned and one in two mirrored
+    batch: float = 0.2  # spread of a gene's log mean between sections
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if self.pattern not in get_args(Pattern):
+            msg = f"pattern: expected one of {', '.join(get_args(Pattern))}, got {self.pattern!r}"
+            raise ValueError(msg)
+        for name, low in {"sections": 1, "cells": 1, "genes": 2, "spatial": 1, "batch": 0}.items():
+            _at_least(name, getattr(self, name), low)
+        _above("depth", self.depth, 0.0)
+        if self.spatial > self.genes:
+            msg = f"spatial: expected at most genes = {self.genes}, got {self.spatial}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything an experiment may be told: `simulation.*` is what `simulate` reads, the rest what `train` reads."""
+
+    seed: int = 0
+    base: BaseConfig = field(default_factory=BaseConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _at_least("seed", self.seed, 0)
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    """Refuse a value below `low`."""
+    if value < low:
+        msg = f"{name}: expected a number >= {low:g}, got {value!r}"
+        raise ValueError(msg)
+
+
+def _above(name: str, value: float, low: float) -> None:
+    """Refuse a value that is not above `low`."""
+    if not value > low:
+        msg = f"{name}: expected a number > {low:g}, got {value!r}"
+        raise ValueError(msg)

@@ -1,0 +1,89 @@
+"""Boosted trees as plain arrays: fitted by scikit-learn, kept in a bundle, evaluated without it.
+
+Letters: n rows, f features, t trees, m nodes of the largest tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BLOCK = 200_000  # rows at a time
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Sum of trees. feature, left, right: (t, m) int; threshold, value: (t, m); a leaf points to itself.
+
+    base: what the sum starts from. depth: steps from a root to its deepest leaf.
+    """
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+    base: float
+    depth: int
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The sum for rows (n, f) of finite numbers: log odds of a classifier, the value of a regressor, (n,)."""
+        parts = [self._block(x[a : a + BLOCK]) for a in range(0, len(x), BLOCK)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _block(self, x: np.ndarray) -> np.ndarray:
+        rows = torch.as_tensor(np.ascontiguousarray(x.T, dtype=np.float32)).reshape(-1)
+        n = len(x)
+        own = torch.arange(n)
+        total = torch.full((n,), self.base, dtype=torch.float64)
+        tables = (self.feature, self.threshold, self.left, self.right, self.value)
+        for feature, threshold, left, right, value in zip(*map(torch.as_tensor, tables), strict=True):
+            node = torch.zeros(n, dtype=torch.int64)
+            for _ in range(self.depth):
+                goes = rows[feature[node] * n + own] <= threshold[node]
+                node = torch.where(goes, left[node], right[node])
+            total += value[node]
+        return total.numpy()
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Its arrays by name, for a bundle."""
+        own = ("feature", "threshold", "left", "right", "value")
+        made = {f"{name}.{key}": getattr(self, key) for key in own}
+        return made | {f"{name}.base": np.array([self.base, float(self.depth)])}
+
+
+def forest_of(model: Any) -> Forest:
+    """The trees of a fitted HistGradientBoosting model of one output."""
+    nodes = [stage[0].nodes for stage in model._predictors]  # noqa: SLF001 - scikit-learn has no public way
+    most = max((len(n) for n in nodes), default=1)
+    shape = (len(nodes), most)
+    made = {
+        "feature": np.zeros(shape, dtype=np.int64),
+        "threshold": np.zeros(shape, dtype=np.float32),
+        "left": np.zeros(shape, dtype=np.int64),
+        "right": np.zeros(shape, dtype=np.int64),
+        "value": np.zeros(shape, dtype=np.float64),
+    }
+    for t, node in enumerate(nodes):
+        leaf, m, own = node["is_leaf"].astype(bool), len(node), np.arange(len(node))
+        made["feature"][t, :m] = np.where(leaf, 0, node["feature_idx"])
+        made["threshold"][t, :m] = np.where(leaf, 0.0, node["num_threshold"])
+        made["left"][t, :m] = np.where(leaf, own, node["left"])
+        made["right"][t, :m] = np.where(leaf, own, node["right"])
+        made["value"][t, :m] = node["value"]
+    depth = max((int(n["depth"].max()) for n in nodes), default=0)
+    base = float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001
+    return Forest(**made, base=base, depth=depth)
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> Forest:
+    """A forest of `Forest.arrays`."""
+    base, depth = arrays[f"{name}.base"]
+    own = {key: arrays[f"{name}.{key}"] for key in ("feature", "threshold", "left", "right", "value")}
+    return Forest(**own, base=float(base), depth=int(depth))
