@@ -8,21 +8,22 @@ section's RMS radius. Letters: n cells, d dimensions, v views, c components, m l
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stedm import components as parts
 from stedm.align import align
+from stedm.components import Components
 from stedm.kernels import Kernel, Ridge, fit_kernel, ridge
-from stedm.tissue import rms_radius
+from stedm.tissue import Section, place_of, rms_radius
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stedm.components import Components
     from stedm.config import BaseConfig
-    from stedm.tissue import Section, Tissue
+    from stedm.tissue import Tissue
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def fit(tissue: Tissue, config: BaseConfig, seed: int) -> Fitted:
     """Fit on every section of a tissue with coordinates; its cells should be shuffled."""
     rng = np.random.default_rng(seed)
     sections, kind = tissue.sections, tissue.kind
-    radii = [rms_radius(_place(section)) for section in sections]
-    places = [_place(section) / radius for section, radius in zip(sections, radii, strict=True)]
+    radii = [rms_radius(place_of(section)) for section in sections]
+    places = [place_of(section) / radius for section, radius in zip(sections, radii, strict=True)]
     morans = [parts.moran(section, kind) for section in sections]
     folds = _folds(sections, morans, tissue, config, rng)
     settings = list(folds[0].solvers)
@@ -112,11 +113,6 @@ def fit(tissue: Tissue, config: BaseConfig, seed: int) -> Fitted:
     regression = _solve(fitted, sections, target, best, config, rng)
     held_out = _held_out(sections, folds, fitted, predicted[best], places, best[0])
     return Fitted(regression, held_out, turns, error, float(np.mean(radii)))
-
-
-def _place(section: Section) -> np.ndarray:
-    assert section.coordinates is not None
-    return section.coordinates
 
 
 def _solve(
@@ -143,7 +139,7 @@ def _folds(
 ) -> list[_Fold]:
     """One fold a section; of one section alone, parts of its cells."""
     starts = np.cumsum([0, *(len(section) for section in sections)])
-    rows = [np.arange(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [np.arange(a, b) for a, b in pairwise(starts)]
     groups = list(sections)
     if len(sections) == 1:
         rows = [np.sort(part) for part in np.array_split(rng.permutation(len(sections[0])), config.folds)]
@@ -193,7 +189,7 @@ def _held_out(
     places: Sequence[np.ndarray],
     count: int,
 ) -> tuple[HeldOut, ...]:
-    """The sections with their held-out predictions, components of the fold that did not know them where there is one."""
+    """The sections with their held-out predictions, components of a fold that did not know them."""
     made, start = [], 0
     for s, section in enumerate(sections):
         stop = start + len(section)

@@ -16,7 +16,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 from torch import nn
 
-from stedm.tissue import rms_radius, shuffled
+from stedm.tissue import place_of, rms_radius, shuffled
 
 if TYPE_CHECKING:
     from stedm.tissue import Kind, Section, Tissue
@@ -36,8 +36,8 @@ def logged(section: Section, kind: Kind) -> sparse.csr_matrix:
 
 def unit_place(section: Section) -> np.ndarray:
     """Coordinates (n, d), centred, of RMS radius 1."""
-    assert section.coordinates is not None
-    place = section.coordinates - section.coordinates.mean(axis=0)
+    place = place_of(section)
+    place = place - place.mean(axis=0)
     return place / rms_radius(place)
 
 

@@ -1,14 +1,20 @@
-"""The command line of `stedm`, which has no verbs yet."""
+"""The command line of `stedm`: from expression to places."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from cytosol import cli
+from stedm.verbs import models, scores, tables
 
-app = cli.nothing_yet("stedm", "Tissue geometry from gene expression, by EDM diffusion of point sets")
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+app = cli.app("stedm", "Where dissociated cells sat, from their expression and sections of the same tissue.")
+for verb in (tables.simulate, models.train, models.reconstruct, scores.evaluate):
+    app.command(verb.__name__)(verb)
 
 
 def main() -> NoReturn:
-    """Say so, and leave with exit code 1."""
+    """Run it and leave with its exit code."""
     cli.main(app)

@@ -14,11 +14,12 @@ from sklearn.utils.extmath import randomized_svd
 
 from stedm.genes import morans_i, neighbour_weights
 from stedm.normalise import VIEWS, views
+from stedm.tissue import Kind, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stedm.tissue import Kind, Section
+    from stedm.tissue import Section
 
 BLOCK = 1000  # genes at a time
 OVERSAMPLED = 4000  # cells of the components' fit at most
@@ -46,14 +47,16 @@ class Components:
         seen = views(section, self.kind, self.columns)
         weights = self.weights.astype(np.float32)
         return np.stack(
-            [(seen[name] * weights) @ load for name, load in zip(VIEWS[self.kind], self.loadings, strict=True)]
+            [
+                (seen[name] * weights) @ load
+                for name, load in zip(VIEWS[self.kind], self.loadings, strict=True)
+            ]
         )
 
 
 def moran(section: Section, kind: Kind) -> np.ndarray:
     """Moran's I of every gene of a section, (genes,)."""
-    assert section.coordinates is not None
-    weights = neighbour_weights(section.coordinates)
+    weights = neighbour_weights(place_of(section))
     name = "log" if kind == "counts" else "plain"
     found = np.zeros(section.counts.shape[1])
     for start in range(0, len(found), BLOCK):
@@ -99,7 +102,9 @@ def fit(
         x = np.concatenate([part[name] for part in parts])[rows].astype(np.float64) * weights
         loadings.append(_principal(x, most))
     fewest = min(load.shape[1] for load in loadings)
-    return Components(kind, columns, weights, np.stack([load[:, :fewest] for load in loadings]).astype(np.float32))
+    return Components(
+        kind, columns, weights, np.stack([load[:, :fewest] for load in loadings]).astype(np.float32)
+    )
 
 
 def _principal(x: np.ndarray, most: int) -> np.ndarray:

@@ -53,15 +53,15 @@ class PairConfig:
     partners: int = 15  # most probable partners that make the graph
     rounds: int = 3  # of smoothing coordinates over the graph
     share: float = 0.7  # of a cell's coordinates that come from its partners in a round
-    embed: int = 300  # steps of the embedding; 0: the smoothed coordinates are the answer
-    anchor: float = 0.02  # pull towards the smoothed coordinates
-    cells: int = 20_000  # training cells that pairs are drawn from at most
+    embed: int = 150  # steps of the embedding; 0: the smoothed coordinates are the answer
+    anchor: float = 3.0  # weight of the smoothed coordinates, as a Gaussian prior of the held-out error
+    sharp: float = 0.2  # held-out RMSE below which the embedding's kernel is Gaussian, not Student's t
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name in ("near", "alike", "trees", "partners", "cells"):
+        for name in ("near", "alike", "trees", "partners"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("rounds", "embed", "anchor"):
+        for name in ("rounds", "embed", "anchor", "sharp"):
             _at_least(name, getattr(self, name), 0)
         _above("negatives", self.negatives, 0.0)
         if not 0.0 <= self.share <= 1.0:

@@ -11,7 +11,7 @@ import torch
 
 from stedm.graph import averaged
 
-DENSE = 3000  # cells; the sample is as large
+DENSE = 1000  # cells; the sample is as large
 
 
 def smooth(
@@ -33,13 +33,14 @@ def embed(
     *,
     steps: int,
     anchor: float,
+    error: float,
     gaussian: bool,
     seed: int,
 ) -> np.ndarray:
     """Coordinates (n, d) whose neighbours are the probable partners, near `start` (n, d).
 
-    chance: (n, k) probabilities; each cell's sum is normalised. anchor: weight of the squared distance from start over
-    its mean square spread. gaussian: Gaussian instead of Student-t kernels.
+    chance: (n, k) probabilities; each cell's sum is normalised. error: expected RMS distance of start from the
+    truth. anchor: weight of the Gaussian prior around start with that error. gaussian: Gaussian instead of Student-t kernels.
     """
     n, k = partners.shape
     if steps == 0 or n < 4:
@@ -48,7 +49,6 @@ def embed(
     rows = torch.arange(n).repeat_interleave(k)
     columns, p = torch.as_tensor(partners.ravel()), torch.as_tensor(weight.ravel()) / n
     generator = torch.Generator().manual_seed(seed)
-    spread = float(np.sqrt(start.var(axis=0).sum())) or 1.0
     unit = _unit(start, partners)
     first = torch.as_tensor(start / unit)
     y = first.clone().requires_grad_()
@@ -58,14 +58,14 @@ def embed(
             group["lr"] = 0.1 * (1 - step / steps) + 0.005
         optimizer.zero_grad()
         loss = _cost(y, rows, columns, p, generator, gaussian=gaussian)
-        pull = ((y - first) ** 2).sum(dim=1).mean() * (unit / spread) ** 2
+        pull = ((y - first) ** 2).sum(dim=1).mean() * (unit / error) ** 2 / 2
         (loss + anchor * pull).backward()
         optimizer.step()
     return y.detach().numpy() * unit
 
 
 def _unit(start: np.ndarray, partners: np.ndarray) -> float:
-    """Half the median distance of partners: the length in which the kernel has width one."""
+    """Median distance of partners: the length in which the kernel has width one."""
     d = np.linalg.norm(start[:, None] - start[partners], axis=2)
     middle = float(np.median(d))
     return middle if middle > 0 else 1.0

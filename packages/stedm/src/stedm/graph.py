@@ -5,6 +5,8 @@ Letters: n cells, v views, c components, k neighbours, d dimensions.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -35,7 +37,7 @@ def alike(x: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
     nearest = np.concatenate([_order(x[a : a + BLOCK], anchors, PROBES) for a in range(0, n, BLOCK)])
     order = np.argsort(nearest[:, 0], kind="stable")
     starts = np.searchsorted(nearest[order, 0], np.arange(len(anchors) + 1))
-    buckets = [order[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    buckets = [order[a:b] for a, b in pairwise(starts)]
     found = np.zeros((n, k), dtype=np.int64)
     for own, bucket in enumerate(buckets):
         if len(bucket):
@@ -59,7 +61,9 @@ def _best(x: np.ndarray, rows: np.ndarray, pool: np.ndarray, k: int) -> np.ndarr
     d[rows[:, None] == pool[None]] = np.inf
     k = min(k, len(pool) - 1)
     part = np.argpartition(d, k - 1, axis=1)[:, :k]
-    return pool[np.take_along_axis(part, np.take_along_axis(d, part, axis=1).argsort(axis=1, kind="stable"), axis=1)]
+    return pool[
+        np.take_along_axis(part, np.take_along_axis(d, part, axis=1).argsort(axis=1, kind="stable"), axis=1)
+    ]
 
 
 def near(points: np.ndarray, k: int) -> np.ndarray:

@@ -37,7 +37,9 @@ def read(path: Path | str) -> AnnData:
     try:
         _refuse_swollen(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*names are not unique")  # refused below, with the name
+            warnings.filterwarnings(
+                "ignore", message=".*names are not unique"
+            )  # refused below, with the name
             return anndata.read_h5ad(path)
     except DataError:
         raise
@@ -167,7 +169,9 @@ def _coordinates(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     """Coordinates (n, dim), checked."""
     if key not in data.obsm:
         known = ", ".join(map(str, data.obsm.keys())) or "nothing"
-        msg = f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key names another key"
+        msg = (
+            f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key names another key"
+        )
         raise DataError(msg)
     try:
         place = np.asarray(data.obsm[key], dtype=float)

@@ -78,9 +78,7 @@ class Scores:
         return asdict(self)
 
 
-def score(
-    predicted: np.ndarray, truth: np.ndarray, sd: np.ndarray | None = None, *, seed: int = 0
-) -> Scores:
+def score(predicted: np.ndarray, truth: np.ndarray, sd: np.ndarray | None = None, *, seed: int = 0) -> Scores:
     """Every measure of a section: predicted (n, d), truth (n, d), sd (n,) in the prediction's unit.
 
     The cells are shuffled first: equal distances are then decided by chance and not by the row order.

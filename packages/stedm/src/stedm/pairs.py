@@ -121,7 +121,9 @@ def _ranks(d: np.ndarray, i: np.ndarray, j: np.ndarray, n: int) -> list[np.ndarr
 def _shared(lists: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """How many of their listed neighbours two cells share, (e,)."""
     n, k = lists.shape
-    graph = sparse.csr_matrix((np.ones(n * k, np.float32), (np.repeat(np.arange(n), k), lists.ravel())), shape=(n, n))
+    graph = sparse.csr_matrix(
+        (np.ones(n * k, np.float32), (np.repeat(np.arange(n), k), lists.ravel())), shape=(n, n)
+    )
     parts = [
         np.asarray(graph[i[a : a + 500_000]].multiply(graph[j[a : a + 500_000]]).sum(axis=1)).ravel()
         for a in range(0, len(i), 500_000)

@@ -1,6 +1,6 @@
-"""A tissue as the rest of the package holds it: sections of cells with counts, and coordinates where they are known.
+"""A tissue as the rest of the package holds it: sections of cells with counts, places where known.
 
-Pure data, no files: reading and writing is in `files_h5ad`. Letters: n cells of a section, g genes, d dimensions (2 or 3).
+Pure data, no files: reading and writing is in `h5ad`. Letters: n cells of a section, g genes, d dimensions (2 or 3).
 """
 
 from __future__ import annotations
@@ -85,6 +85,15 @@ class Tissue:
         sections = tuple(replace(s, counts=s.counts[:, columns]) for s in self.sections)
         return replace(self, sections=sections, genes=np.asarray(genes))
 
+    def spread_to(self, genes: np.ndarray) -> Tissue:
+        """The columns of all these genes, in this order; those that are not there are 0."""
+        place = {str(gene): i for i, gene in enumerate(genes)}
+        columns = np.array([place[str(gene)] for gene in self.genes], dtype=int)
+        ones = (np.ones(len(columns), np.float32), (np.arange(len(columns)), columns))
+        spread = sparse.csr_matrix(ones, shape=(len(columns), len(genes)))
+        sections = tuple(replace(s, counts=sparse.csr_matrix(s.counts @ spread)) for s in self.sections)
+        return replace(self, sections=sections, genes=np.asarray(genes))
+
 
 def shuffled(section: Section, rng: np.random.Generator) -> tuple[Section, np.ndarray]:
     """The cells in random order, and the order that undoes it: `made[back]` is as given.
@@ -118,12 +127,15 @@ def shared_genes(reference: Tissue, query: Tissue) -> tuple[Tissue, Tissue, str]
     if len(looser) > len(genes):
         query = replace(query, genes=np.array([looser.get(str(g), str(g)) for g in query.genes]))
         found = set(looser.values())
-        genes, how = np.array([g for g in map(str, reference.genes) if g in found]), " (case and version aside)"
+        genes, how = (
+            np.array([g for g in map(str, reference.genes) if g in found]),
+            " (case and version aside)",
+        )
     smaller = min(len(reference.genes), len(query.genes))
     if len(genes) < min(10, smaller) or len(genes) < 0.1 * smaller:
         msg = (
-            f"{query.name}: shares {len(genes)} of {len(query.genes)} genes with the reference's {len(reference.genes)} "
-            f"(here {query.genes[0]!r}, there {reference.genes[0]!r}): expected the same naming of genes"
+            f"{query.name}: shares {len(genes)} of {len(query.genes)} genes with the reference's "
+            f"{len(reference.genes)} (here {query.genes[0]!r}, there {reference.genes[0]!r}): expected the same naming of genes"
         )
         raise DataError(msg)
     note = (
@@ -136,7 +148,7 @@ def shared_genes(reference: Tissue, query: Tissue) -> tuple[Tissue, Tissue, str]
 def _loosely(reference: np.ndarray, query: np.ndarray) -> dict[str, str]:
     """The query's gene names -> the reference's, compared by `_loose`; names that become ambiguous are left out."""
     theirs, ours = ([_loose(str(g)) for g in genes] for genes in (query, reference))
-    once = {k for k in ours if ours.count(k) == 1} if len(ours) < FEWEST else _once(ours)
+    once = _once(ours)
     home = {k: str(g) for k, g in zip(ours, reference, strict=True) if k in once}
     single = _once(theirs)
     return {str(g): home[k] for k, g in zip(theirs, query, strict=True) if k in home and k in single}
@@ -176,9 +188,19 @@ def check_teaches(tissue: Tissue, dim: int) -> Tissue:
             raise DataError(msg)
         kept.append(section)
     if not kept:
-        msg = f"{tissue.name}: expected a section of at least {FEWEST} cells, got {'; '.join(notes) or 'none'}"
+        msg = (
+            f"{tissue.name}: expected a section of at least {FEWEST} cells, got {'; '.join(notes) or 'none'}"
+        )
         raise DataError(msg)
     return replace(tissue, sections=tuple(kept), notes=tissue.notes + tuple(notes))
+
+
+def place_of(section: Section) -> np.ndarray:
+    """The coordinates (n, d) of a section. DataError where it has none."""
+    if section.coordinates is None:
+        msg = f"section {section.label}: expected coordinates, got none"
+        raise DataError(msg)
+    return section.coordinates
 
 
 def rms_radius(coordinates: np.ndarray) -> float:

@@ -60,7 +60,7 @@ class Forest:
 
 def forest_of(model: Any) -> Forest:
     """The trees of a fitted HistGradientBoosting model of one output."""
-    nodes = [stage[0].nodes for stage in model._predictors]  # noqa: SLF001 - scikit-learn has no public way
+    nodes = [stage[0].nodes for stage in model._predictors]
     most = max((len(n) for n in nodes), default=1)
     shape = (len(nodes), most)
     made = {
@@ -78,7 +78,7 @@ def forest_of(model: Any) -> Forest:
         made["right"][t, :m] = np.where(leaf, own, node["right"])
         made["value"][t, :m] = node["value"]
     depth = max((int(n["depth"].max()) for n in nodes), default=0)
-    base = float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001
+    base = float(np.ravel(model._baseline_prediction)[0])
     return Forest(**made, base=base, depth=depth)
 
 
