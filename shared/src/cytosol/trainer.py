@@ -245,7 +245,7 @@ def _interrupted(run: Run) -> str:
 def _table(history: History) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(history.rows, columns=list(COLUMNS)).astype({"step": "int64"})
+    return pd.DataFrame(history.rows, columns=pd.Index(COLUMNS)).astype({"step": "int64"})
 
 
 @contextmanager
