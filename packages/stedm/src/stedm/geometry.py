@@ -186,8 +186,9 @@ def knn(v: Tensor, mask: Tensor, k: int) -> Neighbours:
 
 def gather(x: Tensor, index: Tensor) -> Tensor:
     """Entries of other points: `x: (b, n, ...)`, `index: (b, n, k) -> (b, n, k, ...)`."""
-    rows = torch.arange(len(x), device=x.device)[:, None, None]
-    return x[rows, index]
+    b, n, k = index.shape
+    flat = index.reshape(b, n * k, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+    return x.gather(1, flat).reshape(b, n, k, *x.shape[2:])
 
 
 @torch.no_grad()
