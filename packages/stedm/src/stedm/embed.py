@@ -39,9 +39,8 @@ def embed(
 ) -> np.ndarray:
     """Coordinates (n, d) whose neighbours are the probable partners, near `start` (n, d).
 
-    chance: (n, k) probabilities; each cell's sum is normalised. error: expected RMS distance of start from the
-    truth. anchor: weight of the Gaussian prior around start with that error. gaussian: Gaussian instead of Student-t
-    kernels.
+    chance: (n, k) probabilities; each cell's sum is normalised. error: expected RMS distance of start from the truth.
+    anchor: weight of the Gaussian prior around start with that error. gaussian: instead of Student-t kernels.
     """
     n, k = partners.shape
     if steps == 0 or n < 4:

@@ -1,0 +1,167 @@
+"""The bad inputs of cell files: each gives one clear line, or a defined answer that is said."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from stedm import h5ad
+from stedm.place import fit
+from stedm.tissue import DataError, Tissue, check_teaches, shared_genes
+
+
+def data(n=12, g=12, **changes):
+    rng = np.random.default_rng(0)
+    cells = changes.get("cells", [f"c{i}" for i in range(n)])
+    genes = changes.get("genes", [f"g{i}" for i in range(g)])
+    made = anndata.AnnData(
+        X=changes.get("X", sparse.csr_matrix(rng.poisson(2.0, (n, g)).astype(np.float32))),
+        obs=pd.DataFrame({"section": changes.get("section", ["a"] * n)}, index=cells),
+        var=pd.DataFrame(index=genes),
+    )
+    made.obsm["spatial"] = changes.get("spatial", rng.normal(size=(n, 2)))
+    return made
+
+
+def refused(made, *words, **options):
+    with pytest.raises(DataError) as caught:
+        check_teaches(h5ad.tissue_of(made, name="f.h5ad", **options), options.get("dim", 2))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_1_a_section_of_one_or_two_cells_teaches_nothing_and_is_placed(n, model, tissue):
+    made = data(section=["a"] * (12 - n) + ["b"] * n)
+    found = check_teaches(h5ad.tissue_of(made), 2)
+    assert found.labels == ("a",)
+    assert any(f"section b has {n} cells" in note for note in found.notes)
+    few = tissue.sections[2].take(np.arange(n))
+    at = model.predict(few)
+    assert at.coordinates.shape == (n, 2)
+    assert np.isfinite(at.coordinates).all()
+    assert (at.sd > 0).all()
+
+
+def test_1_no_cells_are_refused():
+    refused(data()[:0].copy(), "at least one cell", "0 x 12")
+
+
+def test_2_cells_at_one_place_are_refused_and_a_few_are_not(tissue, quick):
+    refused(data(spatial=np.ones((12, 2))), "different places", "section a")
+    section = tissue.sections[0]
+    at = section.coordinates.copy()
+    at[:20] = at[0]
+    from dataclasses import replace
+
+    changed = replace(tissue, sections=(replace(section, coordinates=at), tissue.sections[1]))
+    assert np.isfinite(fit(changed, quick).predict(tissue.sections[2]).coordinates).all()
+
+
+def test_3_cells_on_a_line_are_learned_from(tissue, quick):
+    from dataclasses import replace
+
+    flat = tuple(replace(s, coordinates=s.coordinates * [1.0, 0.0]) for s in tissue.sections[:2])
+    assert np.isfinite(
+        fit(replace(tissue, sections=flat), quick).predict(tissue.sections[2]).coordinates
+    ).all()
+
+
+def test_4_coordinates_that_are_absent_not_finite_or_of_three_dimensions_are_refused():
+    made = data()
+    refused(made, "obsm['elsewhere']", "there is spatial", "--spatial-key", spatial_key="elsewhere")
+    refused(data(spatial=np.zeros((12, 3))), "expected 2 columns", "(12, 3)", "--dim 3")
+    bad = np.zeros((12, 2))
+    bad[4, 1] = np.nan
+    refused(data(spatial=bad), "cell c4", "nan")
+    assert h5ad.tissue_of(data(spatial=np.zeros((12, 3))), dim=3).sections[0].coordinates.shape == (12, 3)
+
+
+def test_5_sections_of_very_different_size_are_learned_from(tissue, quick):
+    from dataclasses import replace
+
+    small = tissue.sections[1].take(np.arange(6))
+    both = replace(tissue, sections=(tissue.sections[0], small))
+    assert np.isfinite(fit(both, quick).predict(tissue.sections[2]).coordinates).all()
+
+
+def test_6_fewer_cells_than_neighbours_are_placed(model, tissue):
+    for n in (3, 5, 9):
+        assert np.isfinite(model.predict(tissue.sections[2].take(np.arange(n))).coordinates).all()
+
+
+def test_7_names_given_twice_are_refused():
+    with pytest.warns(UserWarning, match="not unique"):
+        twice = data(cells=["c0", *[f"c{i}" for i in range(11)]])
+    refused(twice, "cell name 'c0'", "rows 1 and 2")
+    with pytest.warns(UserWarning, match="not unique"):
+        genes = data(genes=["g0", *[f"g{i}" for i in range(11)]])
+    refused(genes, "gene name 'g0'", "rows 1 and 2")
+
+
+def test_8_genes_in_another_order_case_or_set_are_matched_or_refused():
+    a = h5ad.tissue_of(data(), name="a")
+    other = data(genes=[f"G{i}" for i in range(11, 0, -1)] + ["x"])
+    b = h5ad.tissue_of(other, name="b")
+    here, there, note = shared_genes(a, b)
+    assert list(here.genes) == list(there.genes) == [f"g{i}" for i in range(1, 12)]
+    assert "11 genes shared" in note
+    assert "1 only in a" in note
+    with pytest.raises(DataError, match="shares 0 of 12 genes"):
+        shared_genes(a, h5ad.tissue_of(data(genes=[f"ENSG{i}" for i in range(12)]), name="b"))
+
+
+def test_9_genes_without_variance_and_cells_without_counts_are_defined(tissue, quick):
+    from dataclasses import replace
+
+    def spoiled(section):
+        dense = section.counts.toarray()
+        dense[:, :60] = 1.0
+        dense[:3] = 0.0
+        return replace(section, counts=sparse.csr_matrix(dense))
+
+    changed = replace(tissue, sections=tuple(map(spoiled, tissue.sections)))
+    assert np.isfinite(fit(changed.without(["S3"]), quick).predict(changed.sections[2]).coordinates).all()
+
+
+def test_12_a_mirrored_section_is_named(model):
+    assert set(model.facts["mirrored"]) <= {"S1", "S2"}
+
+
+def test_13_a_cell_far_from_all_others_is_placed(model, tissue):
+    from dataclasses import replace
+
+    section = tissue.sections[2]
+    dense = section.counts.toarray()
+    dense[0] = dense[0][::-1] * 100
+    at = model.predict(replace(section, counts=sparse.csr_matrix(dense)))
+    assert np.isfinite(at.coordinates).all()
+    assert np.isfinite(at.sd).all()
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_values_that_are_no_counts_are_refused_with_cell_and_gene(value):
+    x = np.ones((12, 12), dtype=np.float32)
+    x[3, 5] = value
+    refused(data(X=x), "cell c3", "gene g5")
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    path = tmp_path / "x.h5ad"
+    data().write_h5ad(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match="cannot be read"):
+        h5ad.read(path)
+    with pytest.raises(DataError, match="there is none"):
+        h5ad.read(tmp_path / "y.h5ad")
+
+
+def test_log_input_is_recognised():
+    x = np.log1p(np.random.default_rng(0).poisson(2.0, (12, 12))).astype(np.float32)
+    assert h5ad.tissue_of(data(X=x)).kind == "values"
+    found = h5ad.tissue_of(data())
+    assert isinstance(found, Tissue)
+    assert found.kind == "counts"

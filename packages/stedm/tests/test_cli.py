@@ -1,0 +1,86 @@
+"""Every verb from end to end on a small simulated tissue: files, exit codes, what is said."""
+
+import json
+
+import anndata
+import numpy as np
+import pytest
+
+from cytosol.cli import run
+from stedm.cli import app
+
+TINY = [
+    "base.genes=60", "base.components=[5]", "base.penalties=[0.1]", "pairs.trees=20", "pairs.embed=20",
+]  # fmt: skip
+SMALL = ["simulation.cells=80", "simulation.genes=60", "simulation.spatial=40"]
+
+
+def sh(*words):
+    return run(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("cli")
+    assert sh("simulate", "--out", made / "t.h5ad", "--seed", 1, *SMALL) == 0
+    assert sh("train", "--data", made / "t.h5ad", "--out", made / "m", "--val-section", "S3", *TINY) == 0
+    assert sh("reconstruct", made / "m", "--data", made / "t.h5ad", "--out", made / "o.h5ad") == 0
+    return made
+
+
+def test_a_reconstruction_keeps_cells_order_and_names(folder):
+    given, made = (anndata.read_h5ad(folder / name) for name in ("t.h5ad", "o.h5ad"))
+    assert list(given.obs_names) == list(made.obs_names)
+    assert made.obsm["X_stedm"].shape == (240, 2)
+    assert (made.obs["stedm_sd"] > 0).all()
+    assert made.uns["stedm"]["training_sections"] == "S1, S2"
+    assert (folder / "m" / "config.yaml").exists()
+
+
+def test_scores_are_printed_and_kept(folder, capsys):
+    file = folder / "s.json"
+    assert sh("evaluate", folder / "o.h5ad", "--truth", folder / "t.h5ad", "--json", file, "--force") == 0
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["section"] for row in rows] == ["S1", "S2", "S3"]
+    assert "Procrustes" in capsys.readouterr().out
+
+
+def test_simple_methods_are_scored(folder):
+    file, table = folder / "b.json", folder / "t.h5ad"
+    assert sh("evaluate", "--baselines", "--train", table, "--data", table, "--json", file, "--force") == 0
+    assert {row["method"] for row in json.loads(file.read_text())["rows"]} == {
+        "ridge",
+        "kNN",
+        "MLP",
+        "expression PCA",
+    }
+
+
+def test_rows_in_another_order_give_the_same_places(folder):
+    given = anndata.read_h5ad(folder / "t.h5ad")
+    order = np.random.default_rng(0).permutation(given.n_obs)
+    given[order].copy().write_h5ad(folder / "r.h5ad")
+    assert (
+        sh("reconstruct", folder / "m", "--data", folder / "r.h5ad", "--out", folder / "p.h5ad", "--force")
+        == 0
+    )
+    a, b = (anndata.read_h5ad(folder / name).obsm["X_stedm"] for name in ("o.h5ad", "p.h5ad"))
+    np.testing.assert_allclose(a[order], b, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--data", "{}/none.h5ad", "--out", "{}/x"], "expected a file"),
+        (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "base.gens=5"], "did you mean"),
+        (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "--val-section", "S9"], "'S9'"),
+        (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "--dim", "3"], "expected 3 columns"),
+        (["train", "--data", "{}/t.h5ad", "--out", "{}/m"], "exists already"),
+        (["reconstruct", "{}/none", "--data", "{}/t.h5ad", "--out", "{}/y.h5ad"], "none"),
+        (["evaluate", "--json", "{}/z.json"], "OUT.h5ad"),
+    ],
+)
+def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
+    assert sh(*(word.format(folder) for word in words)) == 2
+    err = capsys.readouterr().err.strip().splitlines()
+    assert said in err[-1], err
