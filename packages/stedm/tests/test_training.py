@@ -7,7 +7,6 @@ import torch
 
 from cytosol.options import TrainerOptions
 from stedm.diagnose import BINS, COLUMNS, diagnose
-from stedm.encoding import train_encoder
 from stedm.fitting import Plan, batches, train_structure
 from stedm.geometry import align, jaccard
 from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
@@ -15,6 +14,7 @@ from stedm.patches import Cells, PatchDataset, collate
 from stedm.sampling import Reconstruction, Walk
 from stedm.structure import StructureNet, fresh_weights
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
+from stedm.training_encoder import train_encoder
 
 NET = NetOptions(width=16, heads=2, inducing=4, context_width=16, neighbours=3, score_blocks=1)
 PATCHES = PatchOptions(least=16, most=24)
