@@ -7,10 +7,12 @@ failed, 2 bad usage, config or data, 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -154,5 +156,17 @@ def _is_users_file(fault: Exception) -> bool:
 
 
 def main(app: typer.Typer) -> NoReturn:
-    """Run a command line and leave with its exit code."""
-    sys.exit(run(app))
+    """Run a command line and end the process with its exit code; for console scripts only."""
+    left = FAILED
+
+    def leave() -> None:
+        with suppress(OSError, ValueError):  # a reader of the output that went away
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(left)
+
+    # Registered first, so called last, when all that Python has to tidy up is done: the threads that arrow and
+    # torch leave behind may abort a process (exit code -6, its work done) while the interpreter is taken down.
+    atexit.register(leave)
+    left = run(app)
+    sys.exit(left)
