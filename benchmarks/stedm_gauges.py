@@ -27,9 +27,9 @@ from cytosol.trainer import fit
 from stedm.diagnose import diagnose
 from stedm.fitting import batches
 from stedm.geometry import align, jaccard, mean_square
-from stedm.options import LearnOptions, NetOptions, PatchOptions
+from stedm.options import LearnOptions, NetOptions, PatchOptions, Walk
 from stedm.patches import Cells, PatchDataset, collate, measured_sigma
-from stedm.sampling import Reconstruction, Walk
+from stedm.sampling import Reconstruction
 from stedm.structure import StructureNet
 from stedm.surroundings import with_surroundings
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread

@@ -9,9 +9,9 @@ from cytosol.options import TrainerOptions
 from stedm.diagnose import BINS, COLUMNS, diagnose
 from stedm.fitting import Plan, batches, train_structure
 from stedm.geometry import align, jaccard
-from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
+from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions, Walk
 from stedm.patches import Cells, PatchDataset, collate
-from stedm.sampling import Reconstruction, Walk
+from stedm.sampling import Reconstruction
 from stedm.structure import StructureNet, fresh_weights
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 from stedm.training_encoder import train_encoder

@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from cytosol.options import TrainerOptions
+from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions, Walk
+
+Embedding = Literal["learned", "components"]
 Pattern = Literal["layers", "niches", "gradients"]
 
 
@@ -70,6 +74,33 @@ class PairConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworksConfig:
+    """Encoder, generator and refiner: which are used, and for how long each learns."""
+
+    use: bool = True  # without: regression and pairs are the answer
+    embedding: Embedding = "learned"  # by the encoder; or the regression's components as they are
+    encoder_steps: int = 200
+    encoder_cells: int = 256  # a step
+    surroundings: int = 8  # nearest in expression that a cell's embedding is told of; 0: none
+    refiner_steps: int = 200  # 0: no refiner; the generator's are trainer.max_steps
+    draws: int = 4  # that a posterior mean is the average of
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if self.embedding not in get_args(Embedding):
+            msg = f"embedding: expected one of {', '.join(get_args(Embedding))}, got {self.embedding!r}"
+            raise ValueError(msg)
+        for name in ("encoder_steps", "encoder_cells", "draws"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("surroundings", "refiner_steps"):
+            _at_least(name, getattr(self, name), 0)
+
+
+def _trainer() -> TrainerOptions:
+    return TrainerOptions(max_steps=300, batch_size=4, val_every=50, checkpoint_every=100, patience=4)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulationConfig:
     """What `simulate` makes: sections of one tissue, each cut a little differently."""
 
@@ -103,6 +134,13 @@ class Config:
     seed: int = 0
     base: BaseConfig = field(default_factory=BaseConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+    networks: NetworksConfig = field(default_factory=NetworksConfig)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    net: NetOptions = field(default_factory=NetOptions)
+    patches: PatchOptions = field(default_factory=PatchOptions)
+    learn: LearnOptions = field(default_factory=LearnOptions)
+    trainer: TrainerOptions = field(default_factory=_trainer)
+    walk: Walk = field(default_factory=Walk)
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
 
     def __post_init__(self) -> None:

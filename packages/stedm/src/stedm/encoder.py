@@ -33,7 +33,7 @@ class ExpressionEncoder(nn.Module):
     def __init__(self, genes: int, dim: int, options: EncoderOptions) -> None:
         super().__init__()
         width, h = options.width, options.features
-        self.hide = options.hide
+        self.inputs, self.hide = genes, options.hide
         self.body = nn.Sequential(
             nn.Linear(genes, width), *(_Residual(width) for _ in range(options.blocks)), nn.LayerNorm(width)
         )

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 Gauge = Literal["output", "generator", "frame", "distance"]
 Around = Literal["generator", "zero"]
+Estimate = Literal["mean", "sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +115,23 @@ class LearnOptions:
             raise ValueError(msg)
         if min(self.learning_rate, self.p_std) <= 0 or min(self.jitter, self.weight_decay) < 0:
             msg = "learning_rate and p_std: expected more than 0; jitter and weight_decay: at least 0"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """How a refinement goes: from which noise level [sigma_data], in how many steps; `one_step` takes D there."""
+
+    start: float = 1.5  # the specification's 1-2 sigma_data
+    steps: int = 6
+    one_step: float = 8.0  # noise level of the one-step mean
+    open_loop: float = 16.0  # where open-loop sampling starts
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _at_least("steps", self.steps, 1)
+        if min(self.start, self.one_step, self.open_loop) <= 0:
+            msg = f"start, one_step and open_loop: expected noise levels above 0, got {self}"
             raise ValueError(msg)
 
 

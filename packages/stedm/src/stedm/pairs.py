@@ -139,23 +139,34 @@ def neighbours(place: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     return np.isin(i * n + j, code) | np.isin(j * n + i, code)
 
 
-def fit(views: Sequence[View], places: Sequence[np.ndarray], config: PairConfig, seed: int) -> Forest | None:
-    """Boosted trees on the candidate pairs of training sections, held-out coordinates in their views.
+@dataclass(frozen=True)
+class Lesson:
+    """What a section teaches of pairs: features (e, f) of some candidates, and whether each are neighbours (e,)."""
 
-    Negatives are thinned to `config.negatives` for each positive. None where there is nothing to tell apart.
+    features: np.ndarray
+    labels: np.ndarray
+
+
+def lesson(
+    found: Candidates, place: np.ndarray, config: PairConfig, rng: np.random.Generator
+) -> Lesson | None:
+    """The candidates of a training section with its true places (n, d); None where it has none.
+
+    Negatives are thinned to `config.negatives` for each positive.
     """
-    rng = np.random.default_rng(seed)
-    features, labels = [], []
-    for view, place in zip(views, places, strict=True):
-        found = candidates(view, config)
-        if not len(found.i):
-            continue
-        label = neighbours(place, found.i, found.j)
-        share = config.negatives * label.sum() / max((~label).sum(), 1)
-        kept = label | (rng.random(len(label)) < share)
-        features.append(found.features[kept])
-        labels.append(label[kept])
-    if not features or len(np.unique(np.concatenate(labels))) < 2:
+    if not len(found.i):
+        return None
+    label = neighbours(place, found.i, found.j)
+    share = config.negatives * label.sum() / max((~label).sum(), 1)
+    kept = label | (rng.random(len(label)) < share)
+    return Lesson(found.features[kept], label[kept])
+
+
+def fit(lessons: Sequence[Lesson | None], config: PairConfig, seed: int) -> Forest | None:
+    """Boosted trees on what sections teach; None where there is nothing to tell apart."""
+    given = [one for one in lessons if one is not None]
+    labels = np.concatenate([one.labels for one in given]) if given else np.zeros(0, bool)
+    if len(np.unique(labels)) < 2:
         return None
     model = HistGradientBoostingClassifier(
         max_iter=config.trees,
@@ -166,7 +177,7 @@ def fit(views: Sequence[View], places: Sequence[np.ndarray], config: PairConfig,
         early_stopping=False,
         random_state=seed,
     )
-    return forest_of(model.fit(np.concatenate(features), np.concatenate(labels)))
+    return forest_of(model.fit(np.concatenate([one.features for one in given]), labels))
 
 
 def partners(found: Candidates, odds: np.ndarray, n: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""The whole model: regression base, pair model, embedding and confidence; fitted on sections, kept in a bundle.
+"""The whole model: regression, pairs, networks, confidence; fitted on sections, kept in a bundle.
 
-`fit(tissue, config, seed)` makes a `Model`; `Model.predict(section)` gives a `Place`: coordinates, expected error, and
-the graph of probable partners, which a refinement may start from. Letters as in `base`; k partners.
+`fit(tissue, config, seed)` makes a `Model`; `Model.predict(section)` gives a `Place`: coordinates, expected error, the
+graph of probable partners, and the coordinates after each stage. Letters as in `base`; k partners, r draws.
 """
 
 from __future__ import annotations
@@ -10,19 +10,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from stedm import base, confidence, embed, graph, pairs
+from stedm import base, confidence, networks, pairs, related
 from stedm.base import Regression
 from stedm.config import Config
+from stedm.graph import joined
+from stedm.networks import Networks, Shown
 from stedm.normalise import depth
-from stedm.tissue import check_teaches, in_own_order, shuffled
+from stedm.related import PairStage
+from stedm.tissue import check_teaches, in_own_order, place_of, shuffled
 from stedm.trees import Forest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stedm.options import Estimate
     from stedm.tissue import Section, Tissue
 
-STAGES = ("regression", "smoothed", "pairs")
+STAGES = ("regression", "smoothed", "pairs", "generator", "mean", "sample")
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Place:
     """Where cells are: coordinates (n, d) and sd (n,) in the training sections' unit.
 
     sd: expected root mean square distance from the true place. partners: (n, k) rows of the most probable neighbours,
-    chance: (n, k) their probabilities, k = 0 without a pair model. stages: the coordinates after each stage.
+    chance: (n, k) their probabilities, k = 0 without a pair model. stages: the coordinates after each stage. draws:
+    (r, n, d) of the refiner, r = 0 where it was not asked.
     """
 
     coordinates: np.ndarray
@@ -38,93 +46,201 @@ class Place:
     partners: np.ndarray
     chance: np.ndarray
     stages: dict[str, np.ndarray]
+    draws: np.ndarray
 
 
 @dataclass(frozen=True)
 class Model:
-    """What was learned. genes: names in the order of the columns. spread: median held-out error, in RMS radii."""
+    """What was learned. genes: names in the order of the columns. unit: RMS radius of the training sections.
+
+    pair, networks: None where the configuration leaves them out, or nothing was to be learned. history: of the
+    networks' runs, kept with a fresh model only.
+    """
 
     genes: np.ndarray
     regression: Regression
-    pair: Forest | None
+    pair: PairStage | None
+    networks: Networks | None
     error: Forest
     factor: float
     unit: float
-    gaussian: bool
     config: Config
     facts: dict[str, Any]
+    history: pd.DataFrame | None = None
 
     @property
-    def held_error(self) -> float:
-        """RMS error of held-out cells, in RMS radii; never 0."""
-        return max(float(self.facts["held_out_rmse"]), 1e-6)
+    def refines(self) -> bool:
+        """Whether `predict` refines unless told otherwise: held-out cells said that it helps."""
+        return self.networks is not None and self.networks.believed
 
-    def predict(self, section: Section, *, seed: int | None = None) -> Place:
+    def predict(
+        self,
+        section: Section,
+        *,
+        refine: bool | None = None,
+        estimate: Estimate = "mean",
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> Place:
         """Coordinates of a section's cells, whose counts are of `genes`; its own coordinates are not looked at.
 
-        The same cells get the same places in whatever order they come.
+        The same cells get the same places in whatever order they come. refine: whether the networks correct what
+        regression and pairs made; None: as the held-out cells advised. estimate: `mean` of the posterior, or one
+        `sample` of it. Raises ValueError where networks are asked for that the model does not have.
         """
         seed = self.config.seed if seed is None else seed
+        if self.networks is None and (refine or estimate == "sample"):
+            msg = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
+            raise ValueError(msg)
+        refine = (self.refines or estimate == "sample") if refine is None else refine
+        if estimate == "sample" and not refine:
+            msg = "estimate 'sample' needs the refiner: leave --no-refine out, or ask for the mean"
+            raise ValueError(msg)
         own, back = in_own_order(section.without_coordinates())
         cells = self.regression.cells(own)
         view = pairs.View(cells, self.regression(cells), depth(own))
-        made = self._staged(view, seed)
-        stages = {name: self.unit * at[back] for name, at in made[0].items()}
-        partners, chance = made[1], made[2]
+        stages, made = self._staged(view, seed)
+        drawn = np.zeros((0, *view.coordinates.shape))
+        if refine and len(own) > 1:
+            drawn = self._refined(view, stages, made, estimate, draws, seed)
+        return self._placed(view, stages, made, drawn, back)
+
+    def refine(
+        self,
+        section: Section,
+        coordinates: np.ndarray,
+        *,
+        estimate: Estimate = "mean",
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> Place:
+        """Coordinates (n, d) of a section's cells that anything made, in any unit, corrected by the networks.
+
+        They are scaled to the training sections' RMS radius first. Raises ValueError where the model has no networks,
+        or where all coordinates are the same.
+        """
+        seed = self.config.seed if seed is None else seed
+        if self.networks is None:
+            msg = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
+            raise ValueError(msg)
+        own, back = in_own_order(section.without_coordinates())
+        start = (coordinates - coordinates.mean(axis=0))[np.argsort(back)]
+        size = np.sqrt((start**2).sum(axis=1).mean())
+        if not size > 0:
+            msg = f"section {section.label}: expected cells at different places, all coordinates are the same"
+            raise ValueError(msg)
+        cells = self.regression.cells(own)
+        view = pairs.View(cells, self.regression(cells), depth(own))
+        _, made = self._staged(view, seed)
+        stages = {"given": start / size}
+        drawn = self._refined(view, stages, made, estimate, draws, seed)
+        return self._placed(view, stages, made, drawn, back)
+
+    def shown(self, section: Section, seed: int | None = None) -> Shown:
+        """A section with coordinates as the networks see it: what `diagnose` looks at, in RMS radii."""
+        own, _ = in_own_order(section)
+        cells = self.regression.cells(own.without_coordinates())
+        view = pairs.View(cells, self.regression(cells), depth(own))
+        _, made = self._staged(view, self.config.seed if seed is None else seed)
+        return Shown(joined(cells), made, place_of(own) / self.unit)
+
+    def _placed(
+        self,
+        view: pairs.View,
+        stages: dict[str, np.ndarray],
+        made: related.Related,
+        drawn: np.ndarray,
+        back: np.ndarray,
+    ) -> Place:
+        """Everything in the caller's order and unit."""
         order = np.argsort(back)  # row of the given section for each row in own order
+        placed = {name: self.unit * at[back] for name, at in stages.items()}
         sd = self.unit * confidence.sd(self.error, self.factor, view)[back]
-        last = list(stages.values())[-1]
-        return Place(last, sd, order[partners[back]], chance[back], stages)
-
-    def _staged(self, view: pairs.View, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """Coordinates after each stage in RMS radii, partners and their probabilities."""
-        n, own = len(view), self.config.pairs
-        at = view.coordinates
-        none = np.zeros((n, 0), dtype=int), np.zeros((n, 0))
-        stages = {"regression": at}
-        if n < 3:
-            return stages, *none
-        kin = graph.alike(graph.joined(view.cells), min(max(1, self.config.base.smooth), n - 1))
-        stages["smoothed"] = graph.with_themselves(at, kin, self.config.base.smooth)
-        if self.pair is None:
-            return stages, *none
-        found = pairs.candidates(view, own)
-        partners, chance = pairs.partners(found, self.pair(found.features), n, min(own.partners, n - 1))
-        smooth = embed.smooth(at, partners, chance, rounds=own.rounds, share=own.share)
-        stages["pairs"] = embed.embed(
-            smooth,
-            partners,
-            chance,
-            steps=own.embed,
-            anchor=own.anchor,
-            error=self.held_error,
-            gaussian=self.gaussian,
-            seed=seed,
+        last = list(placed.values())[-1]
+        return Place(
+            last, sd, order[made.partners[back]], made.chance[back], placed, self.unit * drawn[:, back]
         )
-        return stages, partners, chance
+
+    def _staged(self, view: pairs.View, seed: int) -> tuple[dict[str, np.ndarray], related.Related]:
+        """Coordinates after each stage in RMS radii, and the pair stage's partners."""
+        stages = {"regression": view.coordinates}
+        if len(view) < 3:
+            return stages, related.alone(view)
+        stages["smoothed"] = related.smoothed(view, self.config.base.smooth)
+        if self.pair is None:
+            return stages, related.alone(view)
+        made = self.pair(view, seed)
+        stages["pairs"] = made.coordinates
+        return stages, made
+
+    def _refined(
+        self,
+        view: pairs.View,
+        stages: dict[str, np.ndarray],
+        made: related.Related,
+        estimate: Estimate,
+        draws: int | None,
+        seed: int,
+    ) -> np.ndarray:
+        """Add the networks' stages to what was given or made so far; the draws (r, n, d)."""
+        nets, before = self.networks, stages.get("given", made.coordinates)
+        none = np.zeros((0, *before.shape))
+        if nets is None or len(view) < 2:
+            return none
+        looked = nets.look(
+            Shown(joined(view.cells), replace(made, coordinates=before), np.zeros_like(before)), seed
+        )
+        stages["generator"] = settled(self.pair, seed)(looked.generated.double().numpy(), made)
+        if nets.net.refiner is None:
+            if estimate == "sample":
+                msg = "this model was trained without a refiner (networks.refiner_steps=0): it cannot draw samples"
+                raise ValueError(msg)
+            return none
+        count = self.config.networks.draws if draws is None else draws
+        found, drawn = networks.estimates(looked, self.config.walk, estimate, count)
+        stages[estimate] = settled(self.pair, seed)(found, made) if estimate == "mean" else found
+        return drawn
 
 
-def fit(tissue: Tissue, config: Config, *, dim: int = 2, seed: int | None = None) -> Model:
+def settled(pair: PairStage | None, seed: int) -> networks.Settle:
+    """What brings probable neighbours together again; without a pair model, nothing."""
+
+    def settle(coordinates: np.ndarray, made: related.Related) -> np.ndarray:
+        if pair is None or not made.chance.any():
+            return coordinates
+        return pair.settle(coordinates, made.partners, made.chance, seed)
+
+    return settle
+
+
+def fit(
+    tissue: Tissue,
+    config: Config,
+    *,
+    dim: int = 2,
+    seed: int | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+) -> Model:
     """Learn from the sections of a tissue. Cells are shuffled first: row order must not teach anything.
 
-    Raises DataError where nothing can be learned: no coordinates, too few cells, all at one place.
+    out: directory for the checkpoints of the networks, from which `resume` goes on. Raises DataError where nothing can
+    be learned: no coordinates, too few cells, all at one place.
     """
-    with threadpool_limits(1, user_api="openmp"):  # the trees are small: threads would wait for each other
-        return _fit(tissue, config, dim, config.seed if seed is None else seed)
-
-
-def _fit(tissue: Tissue, config: Config, dim: int, seed: int) -> Model:
-    """`fit`, on one thread for the trees."""
+    seed = config.seed if seed is None else seed
     tissue = check_teaches(tissue, dim)
     rng = np.random.default_rng(seed)
     mixed = replace(tissue, sections=tuple(shuffled(section, rng)[0] for section in tissue.sections))
-    fitted = base.fit(mixed, config.base, seed)
-    views = [pairs.View(h.cells, h.predicted, depth(h.section)) for h in fitted.held_out]
-    places = [h.place for h in fitted.held_out]
-    pair = pairs.fit(views, places, config.pairs, seed) if config.pairs.use else None
-    errors = [np.linalg.norm(h.predicted - h.place, axis=1) for h in fitted.held_out]
-    error, factor = confidence.fit(views, errors, seed)
-    held = min(fitted.error.values())
+    with threadpool_limits(1, user_api="openmp"):  # the trees are small: threads would wait for each other
+        fitted = base.fit(mixed, config.base, seed)
+        held = min(fitted.error.values())
+        views = [pairs.View(h.cells, h.predicted, depth(h.section)) for h in fitted.held_out]
+        places = [h.place for h in fitted.held_out]
+        pair, made = None, [related.alone(view) for view in views]
+        if config.pairs.use:
+            pair, made = related.learn(views, places, config.pairs, max(held, 1e-6), seed)
+        errors = [_errors(m.coordinates, place) for m, place in zip(made, places, strict=True)]
+        error, factor = confidence.fit(views, errors, seed)
     facts = {
         "sections": list(tissue.labels),
         "cells": float(len(tissue)),
@@ -133,5 +249,19 @@ def _fit(tissue: Tissue, config: Config, dim: int, seed: int) -> Model:
         "kind": tissue.kind,
         "mirrored": [s for s, t in zip(tissue.labels, fitted.turns, strict=True) if np.linalg.det(t) < 0],
     }
-    gaussian = held < config.pairs.sharp
-    return Model(tissue.genes, fitted.regression, pair, error, factor, fitted.unit, gaussian, config, facts)
+    nets, history = None, None
+    if config.networks.use:
+        regression = fitted.regression
+        shown = [
+            Shown(joined(regression.cells(h.section)), m, h.place)
+            for h, m in zip(fitted.held_out, made, strict=True)
+        ]
+        nets, history = networks.learn(shown, config, settled(pair, seed), seed=seed, out=out, resume=resume)
+    return Model(
+        tissue.genes, fitted.regression, pair, nets, error, factor, fitted.unit, config, facts, history
+    )
+
+
+def _errors(made: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Distances (n,) from the true places, both about their means."""
+    return np.linalg.norm(made - made.mean(axis=0) - place + place.mean(axis=0), axis=1)

@@ -7,7 +7,7 @@ Letters: n cells, d axes, r draws.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,23 +21,12 @@ from stedm.patches import collate, pieces, stitch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stedm.options import Gauge, PatchOptions
+    from stedm.options import Gauge, PatchOptions, Walk
     from stedm.patches import Cells
     from stedm.structure import StructureNet
 
-Estimate = Literal["mean", "sample"]
 SETS = 16  # sets that the networks see at once
 LOWEST = 0.02  # last noise level before 0 [sigma_data]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Walk:
-    """How a refinement goes: from which noise level [sigma_data], in how many steps; `one_step` takes D there."""
-
-    start: float = 1.5  # the specification's 1-2 sigma_data
-    steps: int = 6
-    one_step: float = 8.0  # noise level of the one-step mean
-    open_loop: float = 16.0  # where open-loop sampling starts
 
 
 @dataclass(frozen=True)

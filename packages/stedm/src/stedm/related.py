@@ -1,0 +1,108 @@
+"""The pair stage: from probabilities of being neighbours to coordinates that keep the probable neighbours together.
+
+Letters: n cells, d dimensions, k partners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stedm import embed, graph, pairs
+from stedm.config import PairConfig
+from stedm.trees import Forest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stedm.pairs import Candidates, View
+
+
+@dataclass(frozen=True)
+class Related:
+    """Cells with their probable neighbours: coordinates (n, d), partners (n, k) rows, chance (n, k) falling."""
+
+    coordinates: np.ndarray
+    partners: np.ndarray
+    chance: np.ndarray
+
+
+@dataclass(frozen=True)
+class PairStage:
+    """forest: log odds of pairs. error: RMS error of the coordinates it starts from, in their unit.
+
+    gaussian: kernel of the embedding instead of Student's t.
+    """
+
+    forest: Forest
+    error: float
+    gaussian: bool
+    config: PairConfig
+
+    def __call__(self, view: View, seed: int, found: Candidates | None = None) -> Related:
+        """Smooth over the graph of the most probable partners, then embed it; `found` saves finding them anew."""
+        own, n = self.config, len(view)
+        found = pairs.candidates(view, own) if found is None else found
+        partners, chance = pairs.partners(found, self.forest(found.features), n, min(own.partners, n - 1))
+        return Related(self._embedded(view.coordinates, partners, chance, own.rounds, seed), partners, chance)
+
+    def settle(
+        self, coordinates: np.ndarray, partners: np.ndarray, chance: np.ndarray, seed: int
+    ) -> np.ndarray:
+        """Coordinates (n, d) that something else has made, with the probable neighbours brought together again."""
+        return self._embedded(coordinates, partners, chance, min(1, self.config.rounds), seed)
+
+    def _embedded(
+        self, start: np.ndarray, partners: np.ndarray, chance: np.ndarray, rounds: int, seed: int
+    ) -> np.ndarray:
+        own = self.config
+        return embed.embed(
+            embed.smooth(start, partners, chance, rounds=rounds, share=own.share),
+            partners,
+            chance,
+            steps=own.embed,
+            anchor=own.anchor,
+            error=self.error,
+            gaussian=self.gaussian,
+            seed=seed,
+        )
+
+
+def alone(view: View) -> Related:
+    """Coordinates without a pair model: nobody has partners."""
+    n = len(view)
+    return Related(view.coordinates, np.zeros((n, 0), dtype=int), np.zeros((n, 0)))
+
+
+def smoothed(view: View, k: int) -> np.ndarray:
+    """Coordinates averaged over each cell and its k nearest in expression, (n, d)."""
+    n = len(view)
+    if n < 3:
+        return view.coordinates
+    kin = graph.alike(graph.joined(view.cells), min(max(1, k), n - 1))
+    return graph.with_themselves(view.coordinates, kin, k)
+
+
+def learn(
+    views: Sequence[View], places: Sequence[np.ndarray], config: PairConfig, error: float, seed: int
+) -> tuple[PairStage | None, list[Related]]:
+    """The pair stage of training sections, and what it makes of each when the others teach it.
+
+    A lone section teaches itself: its pairs are many, and their features know no cell by name. The stage is None
+    where there is nothing to tell apart, and the sections then keep their coordinates.
+    """
+    rng = np.random.default_rng(seed)
+    found = [pairs.candidates(view, config) for view in views]
+    lessons = [pairs.lesson(f, place, config, rng) for f, place in zip(found, places, strict=True)]
+
+    def stage(some: Sequence[pairs.Lesson | None]) -> PairStage | None:
+        forest = pairs.fit(some, config, seed)
+        return None if forest is None else PairStage(forest, error, error < config.sharp, config)
+
+    whole, made = stage(lessons), []
+    for s, view in enumerate(views):
+        own = stage([*lessons[:s], *lessons[s + 1 :]]) if len(views) > 1 else whole
+        made.append(alone(view) if own is None or len(view) < 3 else own(view, seed, found[s]))
+    return whole, made
