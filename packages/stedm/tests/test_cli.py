@@ -11,6 +11,9 @@ from stedm.cli import app
 
 TINY = [
     "base.genes=60", "base.components=[5]", "base.penalties=[0.1]", "pairs.trees=20", "pairs.embed=20",
+    "networks.encoder_steps=5", "networks.refiner_steps=5", "networks.draws=2", "trainer.max_steps=5",
+    "trainer.val_every=5", "trainer.batch_size=2", "net.width=16", "net.context_width=16", "net.score_blocks=1",
+    "patches.least=40", "patches.most=60", "patches.rounds=1",
 ]  # fmt: skip
 SMALL = ["simulation.cells=80", "simulation.genes=60", "simulation.spatial=40"]
 
@@ -37,11 +40,45 @@ def test_a_reconstruction_keeps_cells_order_and_names(folder):
     assert (folder / "m" / "config.yaml").exists()
 
 
+def test_samples_keep_their_draws_and_differ_from_the_mean(folder):
+    words = ["--data", folder / "t.h5ad", "--out", folder / "s.h5ad", "--force"]
+    assert sh("reconstruct", folder / "m", *words, "--estimate", "sample", "--draws", 3) == 0
+    made, mean = (anndata.read_h5ad(folder / name) for name in ("s.h5ad", "o.h5ad"))
+    draws = made.obsm["X_stedm_draws"].reshape(240, 3, 2)
+    np.testing.assert_allclose(draws[:, 0], made.obsm["X_stedm"])
+    assert (draws.std(axis=1) > 0).all()
+    assert not np.allclose(made.obsm["X_stedm"], mean.obsm["X_stedm"])
+    assert made.uns["stedm"]["stage"] == "sample"
+
+
+def test_refining_can_be_left_out_and_done_later(folder):
+    words = ["--data", folder / "t.h5ad", "--out", folder / "n.h5ad", "--force", "--no-refine"]
+    assert sh("reconstruct", folder / "m", *words) == 0
+    assert anndata.read_h5ad(folder / "n.h5ad").uns["stedm"]["stage"] == "pairs"
+    words = ["--data", folder / "n.h5ad", "--out", folder / "f.h5ad", "--force"]
+    assert sh("refine", folder / "m", *words) == 0
+    made = anndata.read_h5ad(folder / "f.h5ad")
+    assert made.uns["stedm"]["stage"] == "mean"
+    assert np.isfinite(made.obsm["X_stedm"]).all()
+    assert sh("refine", folder / "m", *words, "--key", "X_nowhere") == 2
+
+
+def test_diagnose_answers_with_numbers(folder, capsys):
+    words = ["--data", folder / "t.h5ad", "--out", folder / "d", "--force"]
+    assert sh("diagnose", folder / "m", *words) == 0
+    said = capsys.readouterr().out
+    assert all(f"**{k}. " in said for k in range(1, 7))
+    assert (folder / "d" / "diagnosis.png").stat().st_size > 10_000
+    assert "by_sigma" in (folder / "d" / "diagnosis.csv").read_text()
+
+
 def test_scores_are_printed_and_kept(folder, capsys):
     file = folder / "s.json"
     assert sh("evaluate", folder / "o.h5ad", "--truth", folder / "t.h5ad", "--json", file, "--force") == 0
-    rows = json.loads(file.read_text())["rows"]
-    assert [row["section"] for row in rows] == ["S1", "S2", "S3"]
+    found = json.loads(file.read_text())
+    assert found["meta"]["package"] == "stedm"
+    rows = [row for row in found["rows"] if row["metric"] == "jaccard10"]
+    assert [row["dataset"] for row in rows] == ["S1", "S2", "S3"]
     assert "Procrustes" in capsys.readouterr().out
 
 

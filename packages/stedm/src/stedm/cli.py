@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol import cli
-from stedm.verbs import models, scores, tables
+from stedm.verbs import models, questions, scores, tables
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 app = cli.app("stedm", "Where dissociated cells sat, from their expression and sections of the same tissue.")
-for verb in (tables.simulate, models.train, models.reconstruct, scores.evaluate):
+VERBS = (
+    tables.simulate,
+    models.train,
+    models.reconstruct,
+    models.refine,
+    questions.diagnose,
+    scores.evaluate,
+)
+for verb in VERBS:
     app.command(verb.__name__)(verb)
 
 

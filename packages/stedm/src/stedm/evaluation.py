@@ -73,6 +73,14 @@ def of_baselines(train: Tissue, query: Tissue, *, seed: int = 0) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
+def tidy(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """A row a section, method and metric: dataset, task, method, metric, value, n (cells), seed."""
+    metrics = [name for name in COLUMNS if name in table]
+    long = table.melt(id_vars=["section", "method", "cells"], value_vars=metrics, var_name="metric")
+    long = long.rename(columns={"section": "dataset", "cells": "n"}).assign(task="reconstruct", seed=seed)
+    return long.loc[long["value"].notna(), ["dataset", "task", "method", "metric", "value", "n", "seed"]]
+
+
 def report(table: pd.DataFrame) -> str:
     """Rows of scores as text."""
     shown = [name for name in COLUMNS if not table[name].isna().all()]

@@ -82,7 +82,7 @@ def tissue_of(
     _unique(data.var_names.astype(str).to_numpy(), name, "gene")
     labels = _labels(data, name)
     cells = data.obs_names.astype(str).to_numpy()
-    place = _coordinates(data, name, spatial_key, dim) if coordinates else None
+    place = places_of(data, name, spatial_key, dim) if coordinates else None
     order = list(dict.fromkeys(labels.tolist()))
     kind = kind_of(counts)
     sections = []
@@ -165,13 +165,11 @@ def _labels(data: AnnData, name: str) -> np.ndarray:
     return column.astype(str).to_numpy(dtype=str)
 
 
-def _coordinates(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
+def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     """Coordinates (n, dim), checked."""
     if key not in data.obsm:
         known = ", ".join(map(str, data.obsm.keys())) or "nothing"
-        msg = (
-            f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key names another key"
-        )
+        msg = f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key (refine: --key) says where"
         raise DataError(msg)
     try:
         place = np.asarray(data.obsm[key], dtype=float)

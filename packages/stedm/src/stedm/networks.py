@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from stedm.config import Config
 from stedm.encoder import ExpressionEncoder
-from stedm.fitting import Plan, train_structure
+from stedm.fitting import HELD_SETS, Plan, batches, train_structure
 from stedm.metrics import score
-from stedm.patches import Cells
+from stedm.patches import Cells, PatchDataset
 from stedm.related import Related
 from stedm.sampling import Reconstruction
 from stedm.structure import StructureNet
@@ -81,6 +82,11 @@ class Networks:
     def cells(self, shown: Shown) -> Cells:
         """Embedding and surroundings of a section's cells."""
         return _cells(shown, self.encoder, self.scale, self.config.networks.surroundings)
+
+    def batches(self, shown: Sequence[Shown], seed: int) -> list[dict[str, Tensor]]:
+        """Sets of cells of sections with their true places, as `diagnose` reads them."""
+        cells = [self.cells(one) for one in shown]
+        return batches(PatchDataset(cells, self.config.patches, count=HELD_SETS, seed=seed))
 
     def look(self, shown: Shown, seed: int) -> Reconstruction:
         """The section's generated structure, which may be refined."""

@@ -26,6 +26,8 @@ from stedm.trees import Forest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
     from stedm.options import Estimate
     from stedm.tissue import Section, Tissue
 
@@ -72,6 +74,12 @@ class Model:
     def refines(self) -> bool:
         """Whether `predict` refines unless told otherwise: held-out cells said that it helps."""
         return self.networks is not None and self.networks.believed
+
+    def to(self, device: torch.device) -> Model:
+        """The same model, its networks on a device."""
+        if self.networks is not None:
+            self.networks.net.to(device)
+        return self
 
     def predict(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from stedm import place
     from stedm.config import Config
     from stedm.tissue import Tissue
 
 Data = Annotated[Path, typer.Option("--data", metavar="F.h5ad", help="Cells as AnnData.")]
 Out = Annotated[Path, typer.Option("--out", metavar="F.h5ad", help="AnnData to write.")]
 SpatialKey = Annotated[str, typer.Option("--spatial-key", metavar="KEY", help="Coordinates in obsm.")]
+Model = Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")]
+Kind = Annotated[
+    Literal["mean", "sample"],
+    typer.Option("--estimate", help="mean: the posterior mean, best in neighbours. sample: one draw of it."),
+]
+Draws = Annotated[
+    int | None, typer.Option("--draws", min=1, help="Draws that a mean averages, or that a sample keeps.")
+]
 Dim = Annotated[int, typer.Option("--dim", min=2, max=3, help="Dimensions of the coordinates.")]
 
 
@@ -38,11 +47,13 @@ def say_all(notes: Iterable[str]) -> None:
         say(f"note: {note}")
 
 
-def recipe(file: Path | None, keys: list[str], *, seed: int | None) -> Config:
-    """The configuration of a verb: defaults, the recipe's file, the `key=value` words and --seed."""
+def recipe(file: Path | None, keys: list[str], *, seed: int | None, device: str | None = None) -> Config:
+    """The configuration of a verb: defaults, the recipe's file, the `key=value` words, --seed and --device."""
     from stedm.config import Config
 
     config = load_config(Config, file=file, overrides=keys)
+    if device not in (None, "auto"):
+        config = replace(config, trainer=replace(config.trainer, device=device))
     return config if seed is None else replace(config, seed=seed)
 
 
@@ -66,3 +77,23 @@ def cells_of(
     tissue = h5ad.tissue_of(data, name=file.name, spatial_key=spatial_key, dim=dim, coordinates=coordinates)
     say_all(f"{file.name}: {note}" for note in tissue.notes)
     return data, tissue
+
+
+def model_of(directory: Path, device: str) -> place.Model:
+    """A trained model, its networks on a device."""
+    from cytosol.device import pick_device
+    from stedm import saving
+
+    return saving.load(directory).to(pick_device(device))
+
+
+def known_cells(model: place.Model, tissue: Tissue) -> tuple[Tissue, str]:
+    """A tissue with the model's genes, in its order, and a note of what was dropped; what is odd is said."""
+    from stedm.tissue import Tissue, shared_genes
+
+    kind = model.regression.components.kind
+    if tissue.kind != kind:
+        say(f"note: the model learned from {kind}, these are {tissue.kind}")
+    _, shared, note = shared_genes(Tissue((), model.genes, tissue.kind, "the model"), tissue)
+    say(f"note: {note}")
+    return shared.spread_to(model.genes), note

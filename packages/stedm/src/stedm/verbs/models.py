@@ -1,4 +1,4 @@
-"""`train` and `reconstruct`."""
+"""`train`, `reconstruct` and `refine`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from cytosol import cli
 from stedm.verbs import common
 
 if TYPE_CHECKING:
-    from stedm.place import Model
-    from stedm.tissue import Tissue
+    from collections.abc import Callable
 
-RECIPE = "config.yaml"
+    import numpy as np
+    from anndata import AnnData
+
+    from stedm.place import Model, Place
+    from stedm.tissue import Section, Tissue
+
+RECIPE, HISTORY, CHECKPOINTS = "config.yaml", "history.csv", "runs"
 
 
 def train(
@@ -29,6 +34,8 @@ def train(
     dim: common.Dim = 2,
     config: cli.ConfigFile = None,
     seed: cli.Seed = None,
+    device: cli.Device = "auto",
+    resume: cli.Resume = False,
     force: cli.Force = False,
     overrides: cli.Overrides,
 ) -> None:
@@ -36,13 +43,15 @@ def train(
     from cytosol.config import save as save_config
     from stedm import place, saving
 
-    cli.refuse_existing(out, force=force)
-    chosen = common.recipe(config, overrides, seed=seed)
+    cli.refuse_existing(out, force=force, resume=resume)
+    chosen = common.recipe(config, overrides, seed=seed, device=device)
     _, tissue = common.cells_of(data, spatial_key=spatial_key, dim=dim)
     learned = tissue if val_section is None else tissue.without([val_section])
-    model = place.fit(learned, chosen, dim=dim)
-    saving.save(model, out, force=force)
+    model = place.fit(learned, chosen, dim=dim, out=out / CHECKPOINTS, resume=resume)
+    saving.save(model, out, force=force or resume)
     save_config(chosen, out / RECIPE)
+    if model.history is not None:
+        model.history.to_csv(out / HISTORY, index=False)
     _tell(model)
     typer.echo(f"{out}: {len(learned.sections)} sections, {len(learned)} cells, {len(model.genes)} genes")
     if val_section is not None:
@@ -50,66 +59,131 @@ def train(
 
 
 def _tell(model: Model) -> None:
-    """What the training sections were found to be."""
+    """What the training sections were found to be, and what held-out cells say of the networks."""
     for label in model.facts["mirrored"]:
         common.say(f"note: section {label} was mirrored to agree with {model.facts['sections'][0]}")
     common.say(
         f"note: {model.regression.count} components a view chosen on held-out sections; "
         f"RMSE there {model.facts['held_out_rmse']:.3f} RMS radii"
     )
+    if model.networks is None:
+        return
+    told = ", ".join(
+        f"{name} {one['jaccard10']:.3f} / {one['rmse']:.3f}" for name, one in model.networks.held.items()
+    )
+    advice = "refine by default" if model.refines else "do not refine unless asked (--refine)"
+    common.say(f"note: held-out Jaccard@10 / Procrustes RMSE: {told}: {advice}")
 
 
 def _validate(model: Model, tissue: Tissue, seed: int) -> None:
-    """The scores of the section left out."""
+    """The scores of the section left out, after each stage."""
     import pandas as pd
 
     from stedm.evaluation import report, row
 
     rows = []
     for section in tissue.sections:
-        made = model.predict(section)
-        rows.append(row("stedm", section, made.coordinates, made.sd, seed=seed))
+        made = model.predict(section, refine=model.networks is not None)
+        rows += [row(name, section, at, made.sd, seed=seed) for name, at in made.stages.items()]
     typer.echo(report(pd.DataFrame(rows)))
 
 
 def reconstruct(
     *,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")],
+    directory: common.Model,
     data: common.Data,
     out: common.Out,
+    estimate: common.Kind = "mean",
+    draws: common.Draws = None,
+    refine: Annotated[
+        bool | None,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Let the networks correct the places; default: as held-out cells said.",
+        ),
+    ] = None,
     seed: cli.Seed = None,
+    device: cli.Device = "auto",
     force: cli.Force = False,
 ) -> None:
     """Place cells: obsm['X_stedm'], obs['stedm_sd'], uns['stedm']; cells, their order and names are kept."""
-    import numpy as np
+    model = _prepared(directory, out, device, force=force)
 
-    from stedm import h5ad, saving
-    from stedm.tissue import Tissue, shared_genes
+    def place(section: Section, rows: np.ndarray, cells: AnnData) -> Place:
+        return model.predict(section, refine=refine, estimate=estimate, draws=draws, seed=seed)
 
+    _write(model, directory, data, out, place, estimate)
+
+
+def refine(
+    *,
+    directory: common.Model,
+    data: common.Data,
+    out: common.Out,
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="KEY", help="Places in obsm to start from: stedm's or another tool's."),
+    ] = "X_stedm",
+    estimate: common.Kind = "mean",
+    draws: common.Draws = None,
+    seed: cli.Seed = None,
+    device: cli.Device = "auto",
+    force: cli.Force = False,
+) -> None:
+    """Let the networks correct places that any tool has made, section by section; written as by `reconstruct`."""
+    from stedm.h5ad import places_of
+
+    model = _prepared(directory, out, device, force=force)
+
+    def place(section: Section, rows: np.ndarray, cells: AnnData) -> Place:
+        start = places_of(cells, data.name, key, model.regression.coefficients.shape[1])[rows]
+        return model.refine(section, start, estimate=estimate, draws=draws, seed=seed)
+
+    _write(model, directory, data, out, place, estimate)
+
+
+def _prepared(directory: Path, out: Path, device: str, *, force: bool) -> Model:
+    """The model, once it is clear that the result may be written."""
     cli.refuse_existing(out, force=force)
     common.writable(out, ".h5ad")
-    model = saving.load(directory)
+    return common.model_of(directory, device)
+
+
+def _write(
+    model: Model,
+    directory: Path,
+    data: Path,
+    out: Path,
+    place: Callable[[Section, np.ndarray, AnnData], Place],
+    estimate: str,
+) -> None:
+    """Place the cells of every section and write them."""
+    import numpy as np
+
+    from stedm import h5ad
+
     cells, tissue = common.cells_of(data, coordinates=False)
-    if tissue.kind != model.regression.components.kind:
-        common.say(
-            f"note: the model learned from {model.regression.components.kind}, these are {tissue.kind}"
-        )
-    known = Tissue((), model.genes, tissue.kind, "the model")
-    _, shared, note = shared_genes(known, tissue)
-    tissue = shared.spread_to(model.genes)
-    common.say(f"note: {note}")
-    places = np.zeros((cells.n_obs, model.regression.coefficients.shape[1]))
-    sd = np.zeros(cells.n_obs)
+    tissue, note = common.known_cells(model, tissue)
+    dim = model.regression.coefficients.shape[1]
+    places, sd, drawn = np.zeros((cells.n_obs, dim)), np.zeros(cells.n_obs), []
     for section, rows in zip(tissue.sections, h5ad.rows_by_section(cells, tissue), strict=True):
-        made = model.predict(section, seed=seed)
+        made = place(section, rows, cells)
         places[rows], sd[rows] = made.coordinates, made.sd
+        last = list(made.stages)[-1]
+        drawn.append((rows, made.draws))
     cells.obsm["X_stedm"], cells.obs["stedm_sd"] = places, sd
-    cells.uns["stedm"] = _how(model, directory, note)
+    count = min(len(d) for _, d in drawn)
+    if estimate == "sample" and count > 1:
+        kept = np.zeros((cells.n_obs, count * dim))
+        for rows, d in drawn:
+            kept[rows] = d[:count].transpose(1, 0, 2).reshape(len(rows), count * dim)
+        cells.obsm["X_stedm_draws"] = kept
+    cells.uns["stedm"] = _how(model, directory, note, estimate, last)
     h5ad.write(cells, out)
-    typer.echo(f"{out}: {cells.n_obs} cells of {len(tissue.sections)} sections placed")
+    typer.echo(f"{out}: {cells.n_obs} cells of {len(tissue.sections)} sections placed ({last})")
 
 
-def _how(model: Model, directory: Path, note: str) -> dict[str, object]:
+def _how(model: Model, directory: Path, note: str, estimate: str, stage: str) -> dict[str, object]:
     """How the coordinates were made, for whoever reads the file later."""
     from cytosol.config import show
     from stedm import __version__
@@ -117,7 +191,8 @@ def _how(model: Model, directory: Path, note: str) -> dict[str, object]:
     return {
         "version": __version__,
         "model": directory.name,
-        "estimate": "mean",
+        "estimate": estimate,
+        "stage": stage,
         "unit": "that of the training coordinates",
         "training_sections": ", ".join(map(str, model.facts["sections"])),
         "held_out_rmse": float(model.facts["held_out_rmse"]),

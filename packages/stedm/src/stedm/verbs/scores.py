@@ -34,17 +34,31 @@ def evaluate(
 ) -> None:
     """Score places by section: neighbours, distances, Procrustes, scale, the random floor, the honesty of sd."""
     from cytosol.files import write_atomically
-    from stedm.evaluation import report
+    from stedm.evaluation import report, tidy
 
     cli.refuse_existing(json_file, force=force)
     common.writable(json_file, ".json")
+    chosen = 0 if seed is None else seed
     if baselines:
-        table = _baselines(_given("--train", train), _given("--data", data), spatial_key, dim, seed or 0)
+        files = [_given("--train", train), _given("--data", data)]
+        table = _baselines(*files, spatial_key, dim, chosen)
     else:
-        table = _scored(_given("OUT.h5ad", made), _given("--truth", truth), spatial_key, dim, seed or 0)
-    rows = json.loads(str(table.to_json(orient="records", double_precision=12)))
-    write_atomically(json_file, (json.dumps({"seed": seed or 0, "rows": rows}, indent=1) + "\n").encode())
+        files = [_given("OUT.h5ad", made), _given("--truth", truth)]
+        table = _scored(*files, spatial_key, dim, chosen)
+    rows = json.loads(str(tidy(table, chosen).to_json(orient="records", double_precision=12)))
+    found = {"meta": _meta(files, chosen), "rows": rows}
+    write_atomically(json_file, (json.dumps(found, indent=1) + "\n").encode())
     typer.echo(report(table))
+
+
+def _meta(files: list[Path], seed: int) -> dict[str, object]:
+    """What was compared, for whoever reads the numbers later."""
+    import hashlib
+
+    from stedm import __version__
+
+    seen = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {"package": "stedm", "version": __version__, "files": seen, "seed": seed}
 
 
 def _given(name: str, file: Path | None) -> Path:
