@@ -89,8 +89,9 @@ def _texts(bins: pd.DataFrame, number: _Numbers, health: dict[str, float], sprea
         f"{'No' if helps else 'Yes'}: one step from high noise has Jaccard@10 {top['jaccard10']:.3f}, "
         f"the generator {health['jaccard10']:.3f}, on the same sets.",
         f"Jaccard@10 after one step is above that of the noisy structure in {int((gain > 0).sum())} of "
-        f"{len(bins)} bins; beyond the generator it explains {bins['gain_own'].min():.0%} to {bins['gain_own'].max():.0%} of "
-        f"what is left. With the contexts of other cells its error is {used['error_ratio_b']:.2f} times as large: the "
+        f"{len(bins)} bins; beyond the generator it explains {bins['gain_own'].min():.0%} to "
+        f"{bins['gain_own'].max():.0%} of what is left. "
+        f"With the contexts of other cells its error is {used['error_ratio_b']:.2f} times as large: the "
         f"conditioning is {'used' if used['error_ratio_b'] > USED else 'hardly used'}.",
         f"Around the generator's structure, whose error is {spread:.3f} sigma_data, a silent net is the best linear "
         f"mix of structure and noise; open loop from pure noise ends at Jaccard@10 {loop['jaccard10']:.3f}, "

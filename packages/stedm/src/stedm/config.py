@@ -97,7 +97,11 @@ class NetworksConfig:
 
 
 def _trainer() -> TrainerOptions:
-    return TrainerOptions(max_steps=300, batch_size=4, val_every=50, checkpoint_every=100, patience=4)
+    return TrainerOptions(max_steps=300, batch_size=4, val_every=25, checkpoint_every=100, patience=6)
+
+
+def _learn() -> LearnOptions:
+    return LearnOptions(hide=0.5)  # sections are few: without, their cells are learned by heart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +142,7 @@ class Config:
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     net: NetOptions = field(default_factory=NetOptions)
     patches: PatchOptions = field(default_factory=PatchOptions)
-    learn: LearnOptions = field(default_factory=LearnOptions)
+    learn: LearnOptions = field(default_factory=_learn)
     trainer: TrainerOptions = field(default_factory=_trainer)
     walk: Walk = field(default_factory=Walk)
     simulation: SimulationConfig = field(default_factory=SimulationConfig)

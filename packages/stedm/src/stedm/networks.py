@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stedm.options import Estimate, Gauge, Walk
 
 BLOCK = 0.2  # share of a section that is held out where no whole section can be
+CLEARLY = 1.03  # gain on what was held out from where the networks are believed
 SIZE = 3.0  # of the largest component as the networks see it
 
 
@@ -141,7 +142,7 @@ def learn(
     )
     scores = _scores(net, shown[1], held, config, settle, seed)
     last = "generator" if net.refiner is None else "mean"
-    networks = Networks(net, encoder, scale, config, scores, gain(scores["before"], scores[last]) > 1.0)
+    networks = Networks(net, encoder, scale, config, scores, gain(scores["before"], scores[last]) > CLEARLY)
     return networks, pd.concat([*histories, history], ignore_index=True)
 
 

@@ -15,13 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from stedm import base, confidence, networks, pairs, related
 from stedm.base import Regression
+from stedm.confidence import ErrorModel
 from stedm.config import Config
 from stedm.graph import joined
+from stedm.metrics import fit_similarity
 from stedm.networks import Networks, Shown
 from stedm.normalise import depth
 from stedm.related import PairStage
 from stedm.tissue import check_teaches, in_own_order, place_of, shuffled
-from stedm.trees import Forest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,8 +64,7 @@ class Model:
     regression: Regression
     pair: PairStage | None
     networks: Networks | None
-    error: Forest
-    factor: float
+    error: ErrorModel
     unit: float
     config: Config
     facts: dict[str, Any]
@@ -163,7 +163,7 @@ class Model:
         """Everything in the caller's order and unit."""
         order = np.argsort(back)  # row of the given section for each row in own order
         placed = {name: self.unit * at[back] for name, at in stages.items()}
-        sd = self.unit * confidence.sd(self.error, self.factor, view)[back]
+        sd = self.unit * self.error(view, made)[back]
         last = list(placed.values())[-1]
         return Place(
             last, sd, order[made.partners[back]], made.chance[back], placed, self.unit * drawn[:, back]
@@ -248,7 +248,7 @@ def fit(
         if config.pairs.use:
             pair, made = related.learn(views, places, config.pairs, max(held, 1e-6), seed)
         errors = [_errors(m.coordinates, place) for m, place in zip(made, places, strict=True)]
-        error, factor = confidence.fit(views, errors, seed)
+        error = confidence.fit(views, made, errors, seed)
     facts = {
         "sections": list(tissue.labels),
         "cells": float(len(tissue)),
@@ -265,11 +265,9 @@ def fit(
             for h, m in zip(fitted.held_out, made, strict=True)
         ]
         nets, history = networks.learn(shown, config, settled(pair, seed), seed=seed, out=out, resume=resume)
-    return Model(
-        tissue.genes, fitted.regression, pair, nets, error, factor, fitted.unit, config, facts, history
-    )
+    return Model(tissue.genes, fitted.regression, pair, nets, error, fitted.unit, config, facts, history)
 
 
 def _errors(made: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Distances (n,) from the true places, both about their means."""
-    return np.linalg.norm(made - made.mean(axis=0) - place + place.mean(axis=0), axis=1)
+    """Distances (n,) from the true places after the best similarity, as they are scored."""
+    return np.linalg.norm(fit_similarity(made, place)(made) - place, axis=1)

@@ -11,6 +11,7 @@ from cytosol.bundle import BundleError, load_bundle, save_bundle
 from cytosol.config import from_dict, to_dict
 from stedm.base import Regression
 from stedm.components import Components
+from stedm.confidence import ErrorModel
 from stedm.config import Config
 from stedm.encoder import ExpressionEncoder
 from stedm.kernels import Kernel
@@ -34,7 +35,7 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
     """Write a model to a directory; BundleError where one is already and not `force`."""
     from stedm import __version__
 
-    own = model.regression
+    own, error = model.regression, model.error
     arrays: dict[str, np.ndarray] = {
         "columns": own.components.columns,
         "weights": own.components.weights,
@@ -43,14 +44,19 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         "widths": own.kernel.widths,
         "root": own.kernel.root,
         "coefficients": own.coefficients,
-        **model.error.arrays("error"),
+        "error.mean": error.mean,
+        "error.size": error.size,
+        "error.landmarks": error.kernel.landmarks,
+        "error.widths": error.kernel.widths,
+        "error.root": error.kernel.root,
+        "error.coefficients": error.coefficients,
         **({} if model.pair is None else model.pair.forest.arrays("pair")),
     }
     extra = {
         "genes": [str(gene) for gene in model.genes],
         "kind": own.components.kind,
         "count": own.count,
-        "factor": model.factor,
+        "error_level": error.level,
         "unit": model.unit,
         "pair": None if model.pair is None else {"error": model.pair.error, "gaussian": model.pair.gaussian},
         "facts": model.facts,
@@ -87,8 +93,13 @@ def load(path: Path) -> Model:
             if extra["pair"] is None
             else PairStage(from_arrays(arrays, "pair"), config=config.pairs, **extra["pair"]),
             networks=_networks(extra["networks"], bundle.tensors, config),
-            error=from_arrays(arrays, "error"),
-            factor=float(extra["factor"]),
+            error=ErrorModel(
+                arrays["error.mean"],
+                arrays["error.size"],
+                Kernel(arrays["error.landmarks"], arrays["error.widths"], arrays["error.root"]),
+                arrays["error.coefficients"],
+                float(extra["error_level"]),
+            ),
             unit=float(extra["unit"]),
             config=config,
             facts=extra["facts"],
