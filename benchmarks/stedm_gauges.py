@@ -1,162 +1,128 @@
-"""Generator and refiner on bdtnp, gauge by gauge: what each learns, on the half of the embryo that it never saw.
+"""The gauge of the targets, and what generator and refiner learn with each, on a section that nothing has seen.
 
-    uv run --with anndata python benchmarks/stedm_gauges.py bdtnp.h5ad --out gauges.csv [--gauge generator ...]
-        [--around generator] [--steps 500] [--refiner-steps 300] [--seed 0]
+    uv run python benchmarks/stedm_gauges.py --data DIR [--sets bdtnp,A6] [--gauges G,G,...]
+        [--seeds 1]
 
-The first half trains (15 % of its cells held out to choose weights by and to measure the generator's error), the second
-half scores. Cells are shuffled. Base: kernel ridge on z-scored genes, out of fold for the cells that train; embedding:
-40 principal components, with the surroundings of `stedm.surroundings`. One generator serves all gauges. The table holds
-what `stedm.diagnose` says, and the scores of the whole second half (`probe` = section).
+`zero` is the generator's gauge with the preconditioning centred on zero, as the specification has it. Regression and
+pairs are those of `stedm train`; each gauge trains its own networks. Writes stedm_gauges.csv (what `stedm diagnose`
+measures, and the scores of the whole section by estimate; rows that are there are kept) and stedm_gauges.md. Exits 1
+where the data is absent.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import anndata
-import numpy as np
 import pandas as pd
+import stedm_sections
 import torch
 
-from cytosol.options import TrainerOptions
-from cytosol.trainer import fit
+from stedm import networks, place
+from stedm.config import Config
 from stedm.diagnose import diagnose
-from stedm.fitting import batches
-from stedm.geometry import align, jaccard, mean_square
-from stedm.options import LearnOptions, NetOptions, PatchOptions, Walk
-from stedm.patches import Cells, PatchDataset, collate, measured_sigma
-from stedm.sampling import Reconstruction
-from stedm.structure import StructureNet
-from stedm.surroundings import with_surroundings
-from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
+from stedm.metrics import score
+from stedm.tissue import place_of
 
-GAUGES = ("generator", "output", "frame", "distance")
-PATCHES = PatchOptions(least=96, most=160)
-COMPONENTS, FOLDS, HELD, NEIGHBOURS, RIDGE = 40, 5, 0.15, 8, 0.03
+HERE = Path(__file__).parent
+GAUGES = ("generator", "output", "frame", "distance", "zero")
+KEYS = ["set", "gauge", "seed"]
 
 
-def kernel_ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Coordinates of new cells by kernel ridge regression with a Gaussian kernel of half the median distance."""
-    square = lambda a, b: (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T  # noqa: E731
-    apart = square(x, x)
-    width = np.median(apart) / 4
-    solved = np.linalg.solve(np.exp(-apart / width) + RIDGE * np.eye(len(x)), y)
-    return np.exp(-square(new, x) / width) @ solved
+def told(gauge: str, base: Config) -> Config:
+    """The recipe of a gauge."""
+    if gauge == "zero":
+        return replace(base, net=replace(base.net, around="zero"))
+    return replace(base, learn=replace(base.learn, gauge=gauge))
 
 
-def load(path: Path) -> tuple[Cells, Cells, Cells]:
-    """Training, held-out and test cells."""
-    random = np.random.default_rng(0)
-    table = anndata.read_h5ad(path)
-    table = table[random.permutation(table.n_obs)]
-    x = np.asarray(table.X, dtype=float)
-    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
-    v = np.asarray(table.obsm["spatial"], dtype=float)
-    train = (table.obs["section"] == "random_half_1").to_numpy()
-    v = v - v[train].mean(0)
-    v = v / np.sqrt((v[train] ** 2).sum(1).mean())
-    _, s, axes = np.linalg.svd(x[train], full_matrices=False)
-    z = 3 * x @ axes[:COMPONENTS].T / (s[0] / np.sqrt(train.sum()))
-    p, fold = np.zeros_like(v), random.integers(0, FOLDS, train.sum())
-    xt, vt, out = x[train], v[train], np.zeros_like(v[train])
-    for k in range(FOLDS):
-        out[fold == k] = kernel_ridge(xt[fold != k], vt[fold != k], xt[fold == k])
-    p[train], p[~train] = out, kernel_ridge(xt, vt, x[~train])
-    tensors = [torch.as_tensor(a, dtype=torch.float32) for a in (z, p, v)]
-    generator = torch.Generator().manual_seed(0)
-    first, second = (
-        with_surroundings(Cells(*(t[torch.as_tensor(rows)] for t in tensors)), NEIGHBOURS, generator)
-        for rows in (train, ~train)
-    )
-    cut = round((1 - HELD) * len(first))
-    part = lambda rows: Cells(first.z[rows], first.p[rows], first.v[rows])  # noqa: E731
-    return part(slice(cut)), part(slice(cut, None)), second
+def measured(folder: Path, name: str, gauges: list[str], seed: int) -> pd.DataFrame:
+    """Diagnoses and scores of every gauge on one held-out section."""
+    train, query = stedm_sections.load(folder, name)
+    config = Config()
+    bare, shown = place.without_networks(train, config, seed=seed)
+    tables = []
+    for gauge in gauges:
+        own = told(gauge, config)
+        nets, _ = networks.learn(shown, own, place.settled(bare.pair, seed), seed=seed)
+        model = replace(bare, networks=nets, config=own)
+        batches = nets.batches([model.shown(query)], seed)
+        random = torch.Generator().manual_seed(seed)
+        table = diagnose(nets.net, batches, gauge=own.learn.gauge, generator=random)
+        mean = model.predict(query, refine=True, seed=seed).stages
+        drawn = model.predict(query, estimate="sample", draws=1, seed=seed).stages
+        for stage, at in (mean | {"sample": drawn["sample"]}).items():
+            found = score(at, place_of(query))
+            extra = {"jaccard10": found.jaccard10, "spearman": found.spearman, "rmse": found.rmse}
+            rows = [("section", f"{stage}_{k}", float("nan"), float("nan"), v, 1) for k, v in extra.items()]
+            table = pd.concat([table, pd.DataFrame(rows, columns=list(table.columns))], ignore_index=True)
+        tables.append(table.assign(set=name, gauge=gauge, seed=seed))
+        print(f"{name}, seed {seed}: {gauge} done", file=sys.stderr, flush=True)
+    return pd.concat(tables, ignore_index=True)
 
 
-def section_scores(v: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
-    """Jaccard@10 and Procrustes RMSE over the truth's RMS radius, of a whole section."""
-    everyone = torch.ones(1, len(v), dtype=torch.bool)
-    moved = align(v[None], truth[None], everyone, scale=True)(v[None])
-    error = (moved - truth).square().sum(-1).mean() / mean_square(truth[None], everyone)[0]
-    return {
-        "jaccard10": float(jaccard(v[None], truth[None], everyone)),
-        "procrustes": float(error.sqrt()),
-    }
-
-
-def main() -> None:
-    """Train, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--gauge", nargs="+", default=list(GAUGES), choices=GAUGES)
-    parser.add_argument("--around", default="generator", choices=("generator", "zero"))
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--refiner-steps", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(given.seed)
-    train, held, test = load(given.data)
-    sets = {
-        "data": PatchDataset([train], PATCHES, count=4096, seed=given.seed),
-        "held": PatchDataset([held], PATCHES, count=16, seed=given.seed + 1),
-        "test": PatchDataset([test], PATCHES, count=32, seed=given.seed + 2),
-    }
-    shape = NetOptions(context_width=64, around=given.around)
-    net = StructureNet(train.z.shape[1], 2, shape, sigma_data=measured_sigma(sets["data"]))
-    options = TrainerOptions(
-        max_steps=given.steps, batch_size=4, val_every=100, checkpoint_every=10**6, patience=8
-    )
-    learn = LearnOptions(learning_rate=2e-3, hide=0.2, stall=2)
-    words = {"seed": given.seed, "val_data": sets["held"], "collate": collate}
-    with tempfile.TemporaryDirectory() as folder:
-        module = GeneratorTraining(net, learn, seed=given.seed, steps=given.steps)
-        fit(module, sets["data"], options=options, out=Path(folder) / "generator", **words)
-        spread = measured_spread(net, batches(sets["held"]))
-        inflate = max(spread / measured_spread(net, batches(sets["data"])), 1.0)
-        tables = []
-        options = replace(options, max_steps=given.refiner_steps, val_every=60, patience=None)
-        for gauge in given.gauge:
-            torch.manual_seed(given.seed)
-            net.add_refiner(spread)
-            module = RefinerTraining(
-                net,
-                replace(learn, gauge=gauge, hide=0.1),
-                seed=given.seed,
-                steps=given.refiner_steps,
-                inflate=inflate,
-            )
-            fit(module, sets["data"], options=options, out=Path(folder) / gauge, **words)
-            tables.append(measured(net, sets["test"], test, gauge).assign(gauge=gauge, spread=spread))
-            sys.stderr.write(f"{gauge}: done\n")
-    table = pd.concat(tables).assign(around=given.around, seed=given.seed)
-    table.to_csv(given.out, index=False)
-
-
-def measured(net: StructureNet, sets: PatchDataset, test: Cells, gauge: str) -> pd.DataFrame:
-    """The diagnoses on test sets, and the whole section's scores by estimate."""
-    random = torch.Generator().manual_seed(0)
-    table = diagnose(net, batches(sets, 32), gauge=gauge, generator=random)
-    made = Reconstruction(net, test, PATCHES, gauge=gauge, generator=random)
-    estimates = {
-        "base": test.p,
-        "generator": made.generated,
-        "mean": made.mean(Walk(), 2).v,
-        "sample": made.sample(Walk(steps=4)),
-        "open_loop": made.open_loop(Walk(steps=4)),
-    }
-    rows = [
-        ("section", f"{score}_{name}", float("nan"), float("nan"), value, 1)
-        for name, v in estimates.items()
-        for score, value in section_scores(v, test.v).items()
+def report(table: pd.DataFrame) -> str:
+    """A table of scale and size of F by noise level, and one of what each gauge reaches."""
+    seeds = sorted(int(s) for s in table["seed"].unique())
+    lines = [
+        "# Gauges of the targets, on held-out sections",
+        "",
+        f"Seeds {seeds}, means. By `stedm_gauges.py`.",
+        "",
     ]
-    return pd.concat([table, pd.DataFrame(rows, columns=list(table.columns))], ignore_index=True)
+    by = table[table["probe"] == "by_sigma"]
+    edges = sorted({(float(a), float(b)) for a, b in zip(by["low"], by["high"], strict=True)})
+    for quantity in ("scale_r", "fx_ratio", "jaccard10", "jaccard10_skip"):
+        lines += [f"`{quantity}` by sigma / sigma_data", ""]
+        lines += ["| set | gauge | " + " | ".join(f"{a:.2f}-{b:.2f}" for a, b in edges) + " |"]
+        lines += ["|" + "---|" * (len(edges) + 2)]
+        part = by[by["quantity"] == quantity]
+        for (name, gauge), one in part.groupby(["set", "gauge"], sort=False):
+            cells = [f"{one.loc[one['low'] == a, 'value'].mean():.3f}" for a, _ in edges]
+            lines.append(f"| {name} | {gauge} | " + " | ".join(cells) + " |")
+        lines.append("")
+    names = (
+        "generator_health.jaccard10", "open_loop.jaccard10", "open_loop.share_of_generator", "ablation.error_ratio_b",
+        "section.pairs_jaccard10", "section.generator_jaccard10", "section.mean_jaccard10", "section.sample_jaccard10",
+        "section.pairs_rmse", "section.generator_rmse", "section.mean_rmse",
+    )  # fmt: skip
+    lines += ["| set | gauge | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 2)]
+    full = table.assign(name=table["probe"] + "." + table["quantity"])
+    for (name, gauge), one in full.groupby(["set", "gauge"], sort=False):
+        cells = [f"{one.loc[one['name'] == n, 'value'].mean():.3f}" for n in names]
+        lines.append(f"| {name} | {gauge} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", default="bdtnp,A6")
+    parser.add_argument("--gauges", default=",".join(GAUGES))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=HERE / "stedm_gauges.csv")
+    given = parser.parse_args()
+    done = pd.read_csv(given.out) if given.out.exists() else pd.DataFrame(columns=KEYS)
+    for seed in range(given.seeds):
+        for name in given.sets.split(","):
+            if not (given.data / f"{stedm_sections.SETS[name][0]}.h5ad").exists():
+                print(f"{given.data}: {stedm_sections.SETS[name][0]}.h5ad is not there", file=sys.stderr)
+                return 1
+            there = set(done.loc[(done["set"] == name) & (done["seed"] == seed), "gauge"])
+            gauges = [gauge for gauge in given.gauges.split(",") if gauge not in there]
+            if not gauges:
+                continue
+            made = measured(given.data, name, gauges, seed)
+            done = made if done.empty else pd.concat([done, made], ignore_index=True)
+            done.to_csv(given.out, index=False)
+            given.out.with_suffix(".md").write_text(report(done), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

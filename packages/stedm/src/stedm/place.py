@@ -235,6 +235,19 @@ def fit(
     out: directory for the checkpoints of the networks, from which `resume` goes on. Raises DataError where nothing can
     be learned: no coordinates, too few cells, all at one place.
     """
+    model, shown = without_networks(tissue, config, dim=dim, seed=seed)
+    if not config.networks.use:
+        return model
+    seed = config.seed if seed is None else seed
+    settle = settled(model.pair, seed)
+    nets, history = networks.learn(shown, config, settle, seed=seed, out=out, resume=resume)
+    return replace(model, networks=nets, history=history)
+
+
+def without_networks(
+    tissue: Tissue, config: Config, *, dim: int = 2, seed: int | None = None
+) -> tuple[Model, list[Shown]]:
+    """Regression, pairs and confidence of `fit`, and each training section as models made it that did not know it."""
     seed = config.seed if seed is None else seed
     tissue = check_teaches(tissue, dim)
     rng = np.random.default_rng(seed)
@@ -257,15 +270,12 @@ def fit(
         "kind": tissue.kind,
         "mirrored": [s for s, t in zip(tissue.labels, fitted.turns, strict=True) if np.linalg.det(t) < 0],
     }
-    nets, history = None, None
-    if config.networks.use:
-        regression = fitted.regression
-        shown = [
-            Shown(joined(regression.cells(h.section)), m, h.place)
-            for h, m in zip(fitted.held_out, made, strict=True)
-        ]
-        nets, history = networks.learn(shown, config, settled(pair, seed), seed=seed, out=out, resume=resume)
-    return Model(tissue.genes, fitted.regression, pair, nets, error, fitted.unit, config, facts, history)
+    model = Model(tissue.genes, fitted.regression, pair, None, error, fitted.unit, config, facts)
+    shown = [
+        Shown(joined(fitted.regression.cells(h.section)), m, h.place)
+        for h, m in zip(fitted.held_out, made, strict=True)
+    ]
+    return model, shown
 
 
 def _errors(made: np.ndarray, place: np.ndarray) -> np.ndarray:
