@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol import cli
-from stedm.verbs import models, questions, scores, tables
+from stedm.verbs import models, pictures, questions, scores, tables
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -18,6 +18,8 @@ VERBS = (
     models.refine,
     questions.diagnose,
     scores.evaluate,
+    pictures.plot,
+    pictures.demo,
 )
 for verb in VERBS:
     app.command(verb.__name__)(verb)

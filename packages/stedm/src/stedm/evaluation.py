@@ -44,9 +44,21 @@ def against_truth(
 
     Raises DataError for a section or cell that the truth does not have.
     """
-    rows = []
+    rows = [
+        row("stedm", there, place_of(section), own, seed=seed)
+        for section, there, own in zip(made.sections, matched(made, truth), sd, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def matched(made: Tissue, truth: Tissue) -> list[Section]:
+    """For each section of a reconstruction the truth's section of that name, its cells in the reconstruction's order.
+
+    Raises DataError for a section or cell that the truth does not have.
+    """
+    found = []
     known = {section.label: section for section in truth.sections}
-    for section, own in zip(made.sections, sd, strict=True):
+    for section in made.sections:
         if section.label not in known:
             msg = (
                 f"{truth.name}: obs['section']: expected {section.label!r} of {made.name}, got {list(known)}"
@@ -58,9 +70,8 @@ def against_truth(
         if lost:
             msg = f"{truth.name}: section {section.label}: expected cell {lost[0]!r} ({len(lost)} absent)"
             raise DataError(msg)
-        matched = there.take(np.array([place[str(cell)] for cell in section.cells]))
-        rows.append(row("stedm", matched, place_of(section), own, seed=seed))
-    return pd.DataFrame(rows)
+        found.append(there.take(np.array([place[str(cell)] for cell in section.cells])))
+    return found
 
 
 def of_baselines(train: Tissue, query: Tissue, *, seed: int = 0) -> pd.DataFrame:

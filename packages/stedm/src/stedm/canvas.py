@@ -1,0 +1,166 @@
+"""Figures without global state: one style, a grid of panels, colours that colour-blind readers can tell apart.
+
+matplotlib is imported when a figure is made, and pyplot never: nothing outlives the figure.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"  # Okabe & Ito (2008)
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "figure.titlesize": 14,
+    "figure.titleweight": "bold",
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.unicode_minus": False,
+}
+SUFFIXES = (".png", ".svg", ".pdf")
+PANEL = 3.3  # [inch] width and height of a panel
+LETTER, SMALL_LETTER = 0.125, 0.082  # width of a title's and of a note's letter [inch], on the generous side
+# Corners of the colour code of a place: blue to orange across, dark to light upwards; both differences remain to
+# readers who cannot tell red from green.
+CORNERS = {(0, 0): "#08306B", (0, 1): "#6BAED6", (1, 0): "#8C2D04", (1, 1): "#FEC44F"}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house style while figures are made; the caller's settings come back."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+def grid(rows: int, columns: int, *, title: str, note: str = "") -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns), its title above and a note of small print below; nothing overlaps."""
+    from matplotlib.figure import Figure
+
+    width = max(columns * PANEL + 1.3, 6.4)
+    figure = Figure(figsize=(width, rows * (PANEL + 0.45) + 1.0), layout="constrained", dpi=130)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.suptitle(fill(title, int(width / LETTER)), x=0.01, ha="left")
+    if note:
+        text = fill(note, int(width / SMALL_LETTER))
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=9.5, color=GREY)
+    return figure, axes
+
+
+def scatter(
+    axes: Axes, points: np.ndarray, colours: np.ndarray | str, *, limits: tuple[float, float] | None = None
+) -> Any:
+    """Cells (n, d) by their first two axes, in numbers or colours (n,) or (n, 3), or in one colour.
+
+    limits: what the ends of the colour scale stand for. The cells are drawn in random order: drawn in the order of
+    the file, or by value, those drawn last would hide the others.
+    """
+    order = np.random.default_rng(0).permutation(len(points))
+    given = {"color": colours} if isinstance(colours, str) else {"c": colours[order]}
+    low, high = limits or (None, None)
+    return axes.scatter(
+        points[order, 0],
+        points[order, 1],
+        s=float(np.clip(9000 / max(len(points), 1), 0.6, 28)),
+        linewidths=0,
+        cmap="viridis",
+        vmin=low if "c" in given and colours.ndim == 1 else None,  # type: ignore[union-attr]
+        vmax=high if "c" in given and colours.ndim == 1 else None,  # type: ignore[union-attr]
+        rasterized=len(points) > 3000,  # one dot an object would make a PDF of many megabytes
+        **given,
+    )
+
+
+def frame(points: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Limits of x and y that hold all points (n, d), equally wide."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    centre, half = (low + high) / 2, 0.54 * max(float((high - low).max()), 1e-9)
+    return (centre[0] - half, centre[0] + half), (centre[1] - half, centre[1] + half)
+
+
+def place_axes(axes: Axes, points: np.ndarray, unit: str, *, left: bool, bottom: bool) -> None:
+    """Equal axes that hold these points, labelled with the unit on the outer panels."""
+    from matplotlib.ticker import MaxNLocator
+
+    x, y = frame(points)
+    axes.set(xlim=x, ylim=y, aspect="equal")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    if bottom:
+        axes.set_xlabel(f"x [{unit}]")
+    if left:
+        axes.set_ylabel(f"y [{unit}]")
+
+
+def place_colours(points: np.ndarray) -> np.ndarray:
+    """A colour (n, 3) for each place (n, d), by its first two axes: neighbours look alike, far cells do not."""
+    from matplotlib.colors import to_rgb
+
+    low, size = points[:, :2].min(axis=0), np.ptp(points[:, :2], axis=0)
+    u, v = ((points[:, :2] - low) / np.where(size > 0, size, 1.0)).T[..., None]
+    corner = {at: _oklab(np.array(to_rgb(colour))) for at, colour in CORNERS.items()}
+    below = (1 - u) * corner[0, 0] + u * corner[1, 0]
+    above = (1 - u) * corner[0, 1] + u * corner[1, 1]
+    return _rgb((1 - v) * below + v * above)
+
+
+# Oklab (Ottosson 2020): a space in which the mean of two colours looks like their mean.
+_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_OPPONENTS = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def _oklab(rgb: np.ndarray) -> np.ndarray:
+    """(..., 3) sRGB in [0, 1] to Oklab."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ _CONES.T) @ _OPPONENTS.T
+
+
+def _rgb(lab: np.ndarray) -> np.ndarray:
+    """(..., 3) Oklab to sRGB, clipped into [0, 1]."""
+    linear = ((lab @ np.linalg.inv(_OPPONENTS).T) ** 3) @ np.linalg.inv(_CONES).T
+    linear = np.clip(linear, 0.0, 1.0)
+    return np.clip(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055), 0, 1)
+
+
+def short(name: str, most: int = 20) -> str:
+    """A name that fits over a panel."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Write a figure as PNG, SVG or PDF by suffix; raises ValueError for another."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        msg = f"{path}: expected a picture ending in {', '.join(SUFFIXES)}, got {path.name!r}"
+        raise ValueError(msg)
+    figure.savefig(path)
+    return path
