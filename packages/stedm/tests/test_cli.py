@@ -1,6 +1,8 @@
 """Every verb from end to end on a small simulated tissue: files, exit codes, what is said."""
 
 import json
+import subprocess
+import sys
 
 import anndata
 import numpy as np
@@ -121,3 +123,16 @@ def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
     assert sh(*(word.format(folder) for word in words)) == 2
     err = capsys.readouterr().err.strip().splitlines()
     assert said in err[-1], err
+
+
+def test_every_verb_has_help_and_help_is_light():
+    verbs = ("simulate", "train", "reconstruct", "evaluate", "plot", "demo")
+    code = (
+        "import sys; from cytosol.cli import run; from stedm.cli import app\n"
+        f"codes = [run(app, [verb, '--help']) for verb in {verbs}]\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'anndata', 'h5py', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy or codes) if heavy or any(codes) else 0)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert [verb for verb in verbs if f"stedm {verb} " not in process.stdout] == []

@@ -37,8 +37,9 @@ SUFFIXES = (".png", ".svg", ".pdf")
 PANEL = 3.3  # [inch] width and height of a panel
 LETTER, SMALL_LETTER = 0.125, 0.082  # width of a title's and of a note's letter [inch], on the generous side
 # Corners of the colour code of a place: blue to orange across, dark to light upwards; both differences remain to
-# readers who cannot tell red from green.
-CORNERS = {(0, 0): "#08306B", (0, 1): "#6BAED6", (1, 0): "#8C2D04", (1, 1): "#FEC44F"}
+# readers who cannot tell red from green. The corners are vivid because a tissue seldom reaches them.
+CORNERS = {(0, 0): "#001E96", (0, 1): "#2FB4FF", (1, 0): "#B42800", (1, 1): "#FFC400"}
+EDGE = 0.05  # share of the cells on each side of an axis that get its end colours
 
 
 @contextmanager
@@ -50,12 +51,18 @@ def style() -> Iterator[None]:
         yield
 
 
-def grid(rows: int, columns: int, *, title: str, note: str = "") -> tuple[Figure, np.ndarray]:
-    """A figure of panels (rows, columns), its title above and a note of small print below; nothing overlaps."""
+def grid(
+    rows: int, columns: int, *, title: str, note: str = "", bar: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns), its title above and a note of small print below; nothing overlaps.
+
+    bar: leave room for a colour bar at the right.
+    """
     from matplotlib.figure import Figure
 
-    width = max(columns * PANEL + 1.3, 6.4)
-    figure = Figure(figsize=(width, rows * (PANEL + 0.45) + 1.0), layout="constrained", dpi=130)
+    width = max(columns * PANEL + 0.9 + 1.3 * bar, 6.4)
+    figure = Figure(figsize=(width, rows * (PANEL + 0.45) + 1.1), layout="constrained", dpi=130)
+    figure.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr]
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(fill(title, int(width / LETTER)), x=0.01, ha="left")
     if note:
@@ -73,16 +80,18 @@ def scatter(
     the file, or by value, those drawn last would hide the others.
     """
     order = np.random.default_rng(0).permutation(len(points))
-    given = {"color": colours} if isinstance(colours, str) else {"c": colours[order]}
-    low, high = limits or (None, None)
+    if isinstance(colours, str):
+        given: dict[str, Any] = {"color": colours}
+    elif colours.ndim == 2:
+        given = {"color": colours[order]}
+    else:
+        low, high = limits or (None, None)
+        given = {"c": colours[order], "cmap": "viridis", "vmin": low, "vmax": high}
     return axes.scatter(
         points[order, 0],
         points[order, 1],
         s=float(np.clip(9000 / max(len(points), 1), 0.6, 28)),
         linewidths=0,
-        cmap="viridis",
-        vmin=low if "c" in given and colours.ndim == 1 else None,  # type: ignore[union-attr]
-        vmax=high if "c" in given and colours.ndim == 1 else None,  # type: ignore[union-attr]
         rasterized=len(points) > 3000,  # one dot an object would make a PDF of many megabytes
         **given,
     )
@@ -91,7 +100,8 @@ def scatter(
 def frame(points: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """Limits of x and y that hold all points (n, d), equally wide."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    centre, half = (low + high) / 2, 0.54 * max(float((high - low).max()), 1e-9)
+    size = float((high - low).max())
+    centre, half = (low + high) / 2, 0.54 * size if size > 0 else 1.0
     return (centre[0] - half, centre[0] + half), (centre[1] - half, centre[1] + half)
 
 
@@ -113,8 +123,9 @@ def place_colours(points: np.ndarray) -> np.ndarray:
     """A colour (n, 3) for each place (n, d), by its first two axes: neighbours look alike, far cells do not."""
     from matplotlib.colors import to_rgb
 
-    low, size = points[:, :2].min(axis=0), np.ptp(points[:, :2], axis=0)
-    u, v = ((points[:, :2] - low) / np.where(size > 0, size, 1.0)).T[..., None]
+    low, high = np.quantile(points[:, :2], [EDGE, 1 - EDGE], axis=0)
+    size = high - low
+    u, v = np.clip((points[:, :2] - low) / np.where(size > 0, size, 1.0), 0.0, 1.0).T[..., None]
     corner = {at: _oklab(np.array(to_rgb(colour))) for at, colour in CORNERS.items()}
     below = (1 - u) * corner[0, 0] + u * corner[1, 0]
     above = (1 - u) * corner[0, 1] + u * corner[1, 1]

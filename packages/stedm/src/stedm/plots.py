@@ -105,7 +105,7 @@ def plot_places(
     rows = 1 + int(known) + int(calibration)
     notes = [MOVED] * known + [HONEST] * calibration + [FLAT] * (laid[0].predicted.shape[1] == 3)
     with style():
-        figure, axes = grid(rows, len(laid), title=title, note=" ".join(notes))
+        figure, axes = grid(rows, len(laid), title=title, note=" ".join(notes), bar=shade is not None)
         drawn = None
         for k, (one, column) in enumerate(zip(laid, axes.T, strict=True)):
             drawn = _places(column[: 1 + int(known)], one, shade, k, unit)
@@ -191,7 +191,7 @@ def _calibration(axes: Axes, one: Laid, unit: str, *, first: bool) -> None:
     axes.plot(*means.T, "o", color=ORANGE, ms=6, mec="white", mew=0.6, label="RMS of cells of like sd")
     axes.set(xlim=(0, most), ylim=(0, most), aspect="equal", xlabel=f"Expected distance [{unit}]")
     ratio = "-" if one.scores is None else _number(one.scores.sd_ratio)
-    axes.set_title(f"{short(one.label)}: is stedm_sd honest?\nRMS error / RMS sd {ratio} (1: honest)")
+    axes.set_title(f"{short(one.label)}: expected error\nRMS error / RMS sd {ratio} (1: honest)")
     if first:
         axes.set_ylabel(f"Distance from true place\n[{unit}]")
         axes.legend(loc="upper left", fontsize=9, handletextpad=0.4, borderaxespad=0.2)
