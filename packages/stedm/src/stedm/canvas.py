@@ -61,8 +61,8 @@ def grid(
     from matplotlib.figure import Figure
 
     width = max(columns * PANEL + 0.9 + 1.3 * bar, 6.4)
-    figure = Figure(figsize=(width, rows * (PANEL + 0.45) + 1.1), layout="constrained", dpi=130)
-    figure.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr]
+    figure = Figure(figsize=(width, rows * (PANEL + 0.7) + 1.1), layout="constrained", dpi=130)
+    figure.get_layout_engine().set(h_pad=0.1, hspace=0.04)  # type: ignore[union-attr]
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(fill(title, int(width / LETTER)), x=0.01, ha="left")
     if note:

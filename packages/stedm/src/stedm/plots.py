@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,8 +48,9 @@ MOVED = (
     "middle)."
 )
 HONEST = (
-    "stedm_sd is the RMS distance from the true place that the model expects for a cell. Dots on the dashed line: "
-    "the errors are as large as expected; above it: larger."
+    "stedm_sd is the RMS distance from the true place that the model expects for a cell. Small dots: cells (triangles: "
+    "beyond the axis); large dots: RMS of cells of like stedm_sd. On the dashed line errors are as large as expected, "
+    "above it larger."
 )
 FLAT = "The coordinates are 3-D: the first two axes are drawn."
 
@@ -96,6 +98,7 @@ def plot_places(
 ) -> Figure:
     """True places above predicted ones, a column a section; below them, if asked for, `stedm_sd` against the error.
 
+    One section alone has its panels side by side.
     shade: what colours the cells; without it, their true place (one colour where that is not known). At most 6
     sections. Raises DataError for none or more, for sections of which only some have a truth, and for a calibration
     without `stedm_sd` or truth.
@@ -105,7 +108,9 @@ def plot_places(
     rows = 1 + int(known) + int(calibration)
     notes = [MOVED] * known + [HONEST] * calibration + [FLAT] * (laid[0].predicted.shape[1] == 3)
     with style():
-        figure, axes = grid(rows, len(laid), title=title, note=" ".join(notes), bar=shade is not None)
+        shape = (1, rows) if len(laid) == 1 else (rows, len(laid))
+        figure, axes = grid(*shape, title=title, note=" ".join(notes), bar=shade is not None)
+        axes = axes.reshape(rows, len(laid))
         drawn = None
         for k, (one, column) in enumerate(zip(laid, axes.T, strict=True)):
             drawn = _places(column[: 1 + int(known)], one, shade, k, unit)
@@ -113,7 +118,8 @@ def plot_places(
                 _calibration(column[-1], one, unit, first=k == 0)
         if shade is not None:
             where = list(axes[: 1 + int(known)].flat)
-            bar = figure.colorbar(drawn, ax=where, extend="max", aspect=30, shrink=0.75, label=shade.label)
+            label = fill(shade.label, 32 * shape[0])  # no longer than the bar is high
+            bar = figure.colorbar(drawn, ax=where, extend="max", aspect=30, shrink=0.75, label=label)
             bar.outline.set_visible(False)
     return figure
 
@@ -128,7 +134,9 @@ def _places(axes: Sequence[Axes], one: Laid, shade: Shade | None, k: int, unit: 
     drawn = None
     for row, (ax, points) in enumerate(zip(axes, sets, strict=True)):
         drawn = scatter(ax, points, colours, limits=limits)
-        place_axes(ax, np.concatenate(sets), unit, left=k == 0, bottom=row == len(sets) - 1)
+        at = ax.get_subplotspec()
+        left, bottom = at is None or at.is_first_col(), row == len(sets) - 1 or at is None or at.is_last_row()
+        place_axes(ax, np.concatenate(sets), unit, left=left, bottom=bottom)
     name = short(one.label)
     if one.truth is not None:
         axes[0].set_title(f"{name}: true places\n{len(one.section):,} cells")
@@ -174,7 +182,7 @@ def _calibration(axes: Axes, one: Laid, unit: str, *, first: bool) -> None:
     sd, error = _sd_of(one), one.error
     most = 1.05 * max(float(np.quantile(error, 0.98)), float(sd.max()), 1e-9)
     beyond = error > most
-    axes.plot([0, most], [0, most], color=GREY, ls="--", lw=1.2, label="as large as expected")
+    axes.plot([0, most], [0, most], color=GREY, ls="--", lw=1.2)
     size = float(np.clip(1500 / max(len(sd), 1), 0.5, 8))
     axes.scatter(
         sd[~beyond],
@@ -184,17 +192,15 @@ def _calibration(axes: Axes, one: Laid, unit: str, *, first: bool) -> None:
         alpha=0.35,
         lw=0,
         rasterized=len(sd) > 3000,
-        label="a cell",
     )
     axes.plot(sd[beyond], np.full(beyond.sum(), most), "^", color=BLUE, alpha=0.5, ms=4, mew=0, clip_on=False)
     means = binned(sd, error)
-    axes.plot(*means.T, "o", color=ORANGE, ms=6, mec="white", mew=0.6, label="RMS of cells of like sd")
+    axes.plot(*means.T, "o", color=ORANGE, ms=6, mec="white", mew=0.6)
     axes.set(xlim=(0, most), ylim=(0, most), aspect="equal", xlabel=f"Expected distance [{unit}]")
     ratio = "-" if one.scores is None else _number(one.scores.sd_ratio)
     axes.set_title(f"{short(one.label)}: expected error\nRMS error / RMS sd {ratio} (1: honest)")
     if first:
         axes.set_ylabel(f"Distance from true place\n[{unit}]")
-        axes.legend(loc="upper left", fontsize=9, handletextpad=0.4, borderaxespad=0.2)
 
 
 def plot_methods(
