@@ -94,6 +94,7 @@ def test_pictures_are_written_and_their_text_does_not_overlap(laid, tissues, tmp
 
     figures = {
         "places.png": plots.plot_places(laid, calibration=True),
+        "alone.png": plots.plot_places(laid[:1], title="One of these sections", calibration=True),
         "error.svg": plots.plot_places(laid, plots.by_error(laid)),
         "gene.pdf": plots.plot_places(laid, plots.by_gene(tissues[0], "gene3")),
         "calibration.png": plots.plot_calibration(laid),

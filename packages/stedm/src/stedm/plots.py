@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,9 +111,9 @@ def plot_places(
         shape = (1, rows) if len(laid) == 1 else (rows, len(laid))
         figure, axes = grid(*shape, title=title, note=" ".join(notes), bar=shade is not None)
         axes = axes.reshape(rows, len(laid))
-        drawn = None
+        drawn: Any = None
         for k, (one, column) in enumerate(zip(laid, axes.T, strict=True)):
-            drawn = _places(column[: 1 + int(known)], one, shade, k, unit)
+            drawn = _places(list(column[: 1 + int(known)]), one, shade, k, unit)
             if calibration:
                 _calibration(column[-1], one, unit, first=k == 0)
         if shade is not None:
@@ -124,7 +124,7 @@ def plot_places(
     return figure
 
 
-def _places(axes: Sequence[Axes], one: Laid, shade: Shade | None, k: int, unit: str) -> object:
+def _places(axes: Sequence[Axes], one: Laid, shade: Shade | None, k: int, unit: str) -> Any:
     """The panels of a section: true places, if known, above predicted ones."""
     if shade is not None:
         colours, limits = shade.values[k], shade.limits
