@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 SEED = 7
 TISSUE = SimulationConfig(sections=3, cells=400)
 CONFIG = Config(seed=SEED, simulation=TISSUE)
+CONFIG = replace(  # short runs: two minutes for everything
+    CONFIG,
+    networks=replace(CONFIG.networks, encoder_steps=100, refiner_steps=75),
+    trainer=replace(CONFIG.trainer, max_steps=100),
+)
 UNIT = "µm"  # of the simulation
 
 
