@@ -41,7 +41,7 @@ class Regression:
 
     def __call__(self, cells: np.ndarray) -> np.ndarray:
         """Coordinates (n, d) of cells (v, n, c)."""
-        return self.kernel(cells) @ self.coefficients
+        return self.kernel.times(cells, self.coefficients)
 
 
 @dataclass(frozen=True)

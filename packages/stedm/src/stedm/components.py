@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1000  # genes at a time
 OVERSAMPLED = 4000  # cells of the components' fit at most
+ENTRIES = 12_000_000  # of cells x genes that are held dense at once
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,19 @@ class Components:
 
     def of(self, section: Section) -> np.ndarray:
         """The components of a section's cells, (v, n, c) float32; its coordinates are not looked at."""
-        seen = views(section, self.kind, self.columns)
-        weights = self.weights.astype(np.float32)
+        width = max(1, ENTRIES // max(len(section), 1))  # all genes at once, unless the section is large
+        made = self._of(section, slice(0, width))
+        for start in range(width, len(self.columns), width):
+            made += self._of(section, slice(start, start + width))
+        return made
+
+    def _of(self, section: Section, some: slice) -> np.ndarray:
+        """What some of the genes add to the components."""
+        seen = views(section, self.kind, self.columns[some])
+        weights = self.weights[some].astype(np.float32)
         return np.stack(
             [
-                (seen[name] * weights) @ load
+                (seen[name] * weights) @ load[some]
                 for name, load in zip(VIEWS[self.kind], self.loadings, strict=True)
             ]
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stedm.graph import alike, averaged, joined, near, with_themselves
+from stedm.graph import BLOCK, averaged, near, with_themselves
 from stedm.kernels import Kernel, fit_kernel, ridge
 
 if TYPE_CHECKING:
@@ -39,17 +39,24 @@ def features(view: View, made: Related) -> np.ndarray:
 def _of_regression(view: View) -> np.ndarray:
     """Where the regression put a cell, and how much its kin disagree: (n, 7)."""
     n = len(view)
-    at, x = view.coordinates, joined(view.cells)
-    kin = alike(x, min(KIN, n - 1))
+    at = view.coordinates
+    kin = view.kin(min(KIN, n - 1))
     smooth = with_themselves(at, kin, KIN)
     spread = np.sqrt(((at[kin] - at[:, None]) ** 2).sum(axis=2).mean(axis=1))
     among = np.sqrt(((at[kin] - at[kin].mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1))
-    apart = np.sqrt(((x[kin] - x[:, None]).astype(float) ** 2).sum(axis=2).mean(axis=1))
+    apart = _apart(view.joined, kin)
     radius = np.linalg.norm(at - at.mean(axis=0), axis=1)
     moved = np.linalg.norm(at - smooth, axis=1)
     inner = np.linalg.norm(smooth - smooth.mean(axis=0), axis=1)
     apart = apart / max(float(np.median(apart)), 1e-12)
     return np.stack([radius, inner, moved, spread, among, apart, view.depth], axis=1)
+
+
+def _apart(x: np.ndarray, kin: np.ndarray) -> np.ndarray:
+    """Root mean square distance of each row of (n, f) from its kin (n, k), in blocks: never (n, k, f) at once."""
+    blocks = [slice(a, a + BLOCK) for a in range(0, len(x), BLOCK)]
+    far = [((x[kin[b]] - x[b, None]).astype(float) ** 2).sum(axis=2).mean(axis=1) for b in blocks]
+    return np.sqrt(np.concatenate(far))
 
 
 def _of_pairs(view: View, made: Related) -> np.ndarray:
@@ -86,7 +93,7 @@ class ErrorModel:
         return np.exp(self.level + self._log(features(view, made)))
 
     def _log(self, x: np.ndarray) -> np.ndarray:
-        return self.kernel(_scaled(x, self.mean, self.size)) @ self.coefficients
+        return self.kernel.times(_scaled(x, self.mean, self.size), self.coefficients)
 
 
 def fit(

@@ -14,6 +14,7 @@ EXACT = 12_000  # cells up to which expression neighbours are searched by brute 
 BLOCK = 1000
 ANCHORS = 60  # cells a bucket above that
 PROBES = 12  # buckets searched
+PAIRS = 200_000  # pairs whose differences are held at once
 
 
 def joined(cells: np.ndarray) -> np.ndarray:
@@ -64,6 +65,13 @@ def _best(x: np.ndarray, rows: np.ndarray, pool: np.ndarray, k: int) -> np.ndarr
     return pool[
         np.take_along_axis(part, np.take_along_axis(d, part, axis=1).argsort(axis=1, kind="stable"), axis=1)
     ]
+
+
+def apart(x: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Distances between the rows i and j (e,) of (n, f), (e,) float64."""
+    blocks = [slice(a, a + PAIRS) for a in range(0, len(i), PAIRS)]
+    found = [np.sqrt(((x[i[b]] - x[j[b]]).astype(np.float64) ** 2).sum(axis=1)) for b in blocks]
+    return np.concatenate(found) if found else np.zeros(0)
 
 
 def near(points: np.ndarray, k: int) -> np.ndarray:

@@ -44,6 +44,11 @@ class Kernel:
             parts.append(solve_triangular(self.root, block.T, lower=True, check_finite=False).T)
         return np.concatenate(parts)
 
+    def times(self, x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Features of cells (v, n, c) times coefficients (m, ...), in blocks: never all (n, m) at once."""
+        blocks = range(0, max(x.shape[1], 1), BLOCK)
+        return np.concatenate([self(x[:, a : a + BLOCK]) @ coefficients for a in blocks])
+
 
 def similarity(a: np.ndarray, b: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Mean over views of exp(-|a - b|^2 / width): (v, n, c), (v, m, c) -> (n, m) float64."""

@@ -6,14 +6,16 @@ Whatever a pair is described by is free of the frame: distances and ranks, never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from stedm.graph import alike, joined, near, with_themselves
+from stedm import graph
+from stedm.graph import alike, apart, joined, near, with_themselves
 from stedm.trees import Forest, forest_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from stedm.config import PairConfig
 
 NEIGHBOURS = 10  # what a neighbour is: among the ten nearest of one of the two
+FRONT = 4  # first components of each view that make a space of their own
 SHARED = 20  # nearest of which the shared ones are counted
+KIN = 30  # nearest in expression that a large section is searched for
 FEW = 5  # nearest in expression over which coordinates are smoothed
 
 
@@ -33,9 +37,23 @@ class View:
     cells: np.ndarray
     coordinates: np.ndarray
     depth: np.ndarray
+    _found: list[np.ndarray] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.depth)
+
+    @cached_property
+    def joined(self) -> np.ndarray:
+        """Its views side by side, (n, v c)."""
+        return joined(self.cells)
+
+    def kin(self, k: int) -> np.ndarray:
+        """The k nearest others of each cell in expression, (n, k); a large section is searched once for all."""
+        if len(self) <= graph.EXACT:
+            return alike(self.joined, k)
+        if not self._found or self._found[0].shape[1] < k:
+            self._found[:] = [alike(self.joined, max(k, KIN))]
+        return self._found[0][:, :k]
 
 
 @dataclass(frozen=True)
@@ -52,12 +70,11 @@ def candidates(view: View, config: PairConfig) -> Candidates:
     n = len(view)
     if n < 3:
         return Candidates(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 1), np.float32))
-    x = joined(view.cells)
-    kin = alike(x, min(max(config.alike, SHARED), n - 1))
+    kin = view.kin(min(max(config.alike, SHARED), n - 1))
     smooth = with_themselves(view.coordinates, kin, FEW)
     close = near(smooth, min(max(config.near, SHARED), n - 1))
     i, j = _pairs(n, [kin[:, : config.alike], close[:, : config.near]])
-    return Candidates(i, j, _features(view, x, kin, smooth, close, i, j))
+    return Candidates(i, j, _features(view, kin, smooth, close, i, j))
 
 
 def _pairs(n: int, lists: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +89,6 @@ def _pairs(n: int, lists: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
 
 def _features(
     view: View,
-    x: np.ndarray,
     kin: np.ndarray,
     smooth: np.ndarray,
     close: np.ndarray,
@@ -81,15 +97,11 @@ def _features(
 ) -> np.ndarray:
     """Distances and ranks of the pairs, (e, f) float32."""
     n = len(view)
-    columns: list[np.ndarray] = []
-    spaces = [view.coordinates, smooth, *view.cells, x]
-    for space in spaces:
-        d = np.sqrt(((space[i] - space[j]).astype(np.float64) ** 2).sum(axis=1))
-        columns += [d / max(float(np.median(d)), 1e-12), *_ranks(d, i, j, n)]
-    for low in (4,):
-        front = joined(view.cells[:, :, :low])
-        d = np.sqrt(((front[i] - front[j]).astype(np.float64) ** 2).sum(axis=1))
-        columns += [d / max(float(np.median(d)), 1e-12), *_ranks(d, i, j, n)]
+    columns: list[np.ndarray] = []  # float32 as soon as made: of a large section they fill most of the memory
+    for space in (view.coordinates, smooth, *view.cells, view.joined, joined(view.cells[:, :, :FRONT])):
+        d = apart(space, i, j)
+        both = [d / max(float(np.median(d)), 1e-12), *_ranks(d, i, j, n)]
+        columns += [column.astype(np.float32) for column in both]
     columns += [_shared(kin[:, :SHARED], i, j), _shared(close[:, :SHARED], i, j)]
     columns += [np.abs(view.depth[i] - view.depth[j]), view.depth[i] + view.depth[j]]
     middle = (smooth[i] + smooth[j]) / 2 - smooth.mean(axis=0)
@@ -98,7 +110,10 @@ def _features(
     d = np.linalg.norm(smooth[i] - smooth[j], axis=1)
     columns += [d / np.maximum(step[i], 1e-9), d / np.maximum(step[j], 1e-9)]
     columns[-2:] = [np.minimum(*columns[-2:]), np.maximum(*columns[-2:])]
-    return np.stack(columns, axis=1).astype(np.float32)
+    made = np.empty((len(i), len(columns)), dtype=np.float32)
+    for at in reversed(range(len(columns))):  # each is let go once it is in its place
+        made[:, at] = columns.pop()
+    return made
 
 
 def _strays(raw: np.ndarray, smooth: np.ndarray, i: np.ndarray, j: np.ndarray) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BLOCK = 200_000  # rows at a time
+BLOCK = 16_384  # rows at a time: what a tree looks at stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,11 @@ class Forest:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _block(self, x: np.ndarray) -> np.ndarray:
-        rows = torch.as_tensor(np.ascontiguousarray(x.T, dtype=np.float32)).reshape(-1)
-        n = len(x)
-        own = torch.arange(n)
-        total = torch.full((n,), self.base, dtype=torch.float64)
-        tables = (self.feature, self.threshold, self.left, self.right, self.value)
-        for feature, threshold, left, right, value in zip(*map(torch.as_tensor, tables), strict=True):
-            node = torch.zeros(n, dtype=torch.int64)
-            for _ in range(self.depth):
-                goes = rows[feature[node] * n + own] <= threshold[node]
-                node = torch.where(goes, left[node], right[node])
-            total += value[node]
+        columns = torch.as_tensor(np.ascontiguousarray(x.T, dtype=np.float32))
+        total = torch.full((len(x),), self.base, dtype=torch.float64)
+        tables = (self.feature, self.threshold, self.left, self.right)
+        for *tree, value in zip(*(table.tolist() for table in tables), self.value, strict=True):
+            total += torch.as_tensor(value)[_leaf(columns, 0, *tree).long()]
         return total.numpy()
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -56,6 +50,20 @@ class Forest:
         own = ("feature", "threshold", "left", "right", "value")
         made = {f"{name}.{key}": getattr(self, key) for key in own}
         return made | {f"{name}.base": np.array([self.base, float(self.depth)])}
+
+
+def _leaf(
+    columns: torch.Tensor, node: int, feature: list[int], threshold: list[float], left: list[int], right: list[int]
+) -> torch.Tensor:
+    """The leaf below a node that each row (of the columns (f, n)) falls into: (n,), or () where the node is a leaf.
+
+    Every node looks at every row: more comparisons than walking down with each row, but nothing is gathered.
+    """
+    if left[node] == node:
+        return torch.tensor(node, dtype=torch.int16)
+    goes = columns[feature[node]] <= threshold[node]
+    below = (_leaf(columns, child, feature, threshold, left, right) for child in (left[node], right[node]))
+    return torch.where(goes, *below)
 
 
 def forest_of(model: Any) -> Forest:
