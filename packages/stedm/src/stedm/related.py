@@ -81,7 +81,7 @@ def smoothed(view: View, k: int) -> np.ndarray:
     n = len(view)
     if n < 3:
         return view.coordinates
-    kin = graph.alike(graph.joined(view.cells), min(max(1, k), n - 1))
+    kin = view.kin(min(max(1, k), n - 1))
     return graph.with_themselves(view.coordinates, kin, k)
 
 
