@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SPATIAL, SECTION = "spatial", "section"
 CLAIM = 2**30  # bytes a matrix may claim before what is stored for it is looked at
 SWELL = 2000  # times its stored size a matrix may have in memory
+LARGEST = 1e12  # of a count or coordinate: sums of squares of such still are finite in every step
 
 
 def read(path: Path | str) -> AnnData:
@@ -53,7 +54,10 @@ def _refuse_swollen(path: Path) -> None:
     with h5py.File(path, "r") as file:
         found: Any = file.get("X")
         if found is None:
-            msg = f"{path}: X: expected a matrix of counts, got none"
+            names = [f"{where}/{key}" for where in ("layers", "raw") for key in file.get(where, {})]
+            there = [name for name in names if name.startswith("layers/") or name == "raw/X"]
+            hint = f"; there is {', '.join(there)}: copy the counts to X" if there else ""
+            msg = f"{path}: X: expected a matrix of counts, got none{hint}"
             raise DataError(msg)
         parts = [found] if isinstance(found, h5py.Dataset) else [found.get(k) for k in ("data", "indices")]
         for part in parts:
@@ -123,20 +127,30 @@ def _matrix(data: AnnData, name: str) -> sparse.csr_matrix:
     if data.n_obs == 0 or data.n_vars == 0 or data.X is None:
         msg = f"{name}: X: expected at least one cell and one gene, got {data.n_obs} x {data.n_vars}"
         raise DataError(msg)
+    found: Any = data.to_memory().X if data.isbacked else data.X
+    if sparse.issparse(found) and hasattr(found, "check_format"):
+        try:
+            found.check_format(full_check=True)  # scipy trusts indices, and reads beyond its memory by false ones
+        except ValueError as fault:
+            msg = f"{name}: X: expected a sparse matrix whose indices are within it ({fault})"
+            raise DataError(msg) from None
     try:
-        matrix = sparse.csr_matrix(data.X, dtype=np.float32)
+        if np.dtype(found.dtype).kind not in "buif":
+            raise TypeError
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and refused as such
+            matrix = sparse.csr_matrix(found, dtype=np.float32)
     except (TypeError, ValueError):
-        msg = f"{name}: X: expected numbers, got {getattr(data.X, 'dtype', type(data.X).__name__)}"
+        msg = f"{name}: X: expected numbers, got {getattr(found, 'dtype', type(found).__name__)}"
         raise DataError(msg) from None
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
-    bad = ~(np.isfinite(matrix.data) & (matrix.data >= 0))
+    bad = ~((matrix.data >= 0) & (matrix.data <= LARGEST))  # NaN is neither
     if bad.any():
         at = int(bad.argmax())
         row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
         cell, gene = data.obs_names[row], data.var_names[matrix.indices[at]]
         hint = "; scaled data has lost its counts, give counts or log1p" if matrix.data[at] < 0 else ""
-        msg = f"{name}: X: cell {cell}, gene {gene}: expected a number >= 0, got {matrix.data[at]:g}{hint}"
+        msg = f"{name}: X: cell {cell}, gene {gene}: expected a number >= 0, at most {LARGEST:g}, got {matrix.data[at]:g}{hint}"
         raise DataError(msg)
     return matrix
 
@@ -181,12 +195,29 @@ def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
         hint = "; --dim 3 takes three" if found == 3 else ""
         msg = f"{name}: obsm[{key!r}]: expected {dim} columns, got shape {place.shape}{hint}"
         raise DataError(msg)
-    bad = ~np.isfinite(place).all(axis=1)
+    bad = ~(np.abs(place) <= LARGEST).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
-        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected finite numbers, got {place[row].tolist()}"
+        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected finite numbers up to {LARGEST:g}, got {place[row].tolist()}"
         raise DataError(msg)
     return place
+
+
+def expected_error(data: AnnData, name: str, key: str = "stedm_sd") -> np.ndarray | None:
+    """The expected error of each cell (n,), or None where there is none. DataError for one that is not above 0."""
+    if key not in data.obs:
+        return None
+    try:
+        found = data.obs[key].to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        msg = f"{name}: obs[{key!r}]: expected numbers, got {data.obs[key].dtype}"
+        raise DataError(msg) from None
+    bad = ~((found > 0) & (found <= LARGEST))  # NaN is neither
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name}: obs[{key!r}]: cell {data.obs_names[row]}: expected a number > 0, got {found[row]:g}"
+        raise DataError(msg)
+    return found
 
 
 def write(data: AnnData, path: Path | str) -> None:

@@ -80,6 +80,8 @@ class Tissue:
 
     def with_genes(self, genes: np.ndarray) -> Tissue:
         """The columns of these genes, in this order; each must be there."""
+        if np.array_equal(genes, self.genes):
+            return self  # no second copy of the counts
         place = {str(gene): i for i, gene in enumerate(self.genes)}
         columns = np.array([place[str(gene)] for gene in genes], dtype=int)
         sections = tuple(replace(s, counts=s.counts[:, columns]) for s in self.sections)
@@ -87,6 +89,8 @@ class Tissue:
 
     def spread_to(self, genes: np.ndarray) -> Tissue:
         """The columns of all these genes, in this order; those that are not there are 0."""
+        if np.array_equal(genes, self.genes):
+            return self  # no second copy of the counts
         place = {str(gene): i for i, gene in enumerate(genes)}
         columns = np.array([place[str(gene)] for gene in self.genes], dtype=int)
         ones = (np.ones(len(columns), np.float32), (np.arange(len(columns)), columns))
@@ -181,7 +185,7 @@ def check_teaches(tissue: Tissue, dim: int) -> Tissue:
         if len(section) < FEWEST:
             notes.append(f"section {section.label} has {len(section)} cells: too few to learn from, left out")
             continue
-        if np.ptp(section.coordinates, axis=0).max() == 0:
+        if _one_place(section.coordinates):
             msg = (
                 f"{tissue.name}: section {section.label}: expected cells at different places, "
                 f"got {len(section)} cells at {section.coordinates[0].tolist()}"
@@ -194,6 +198,11 @@ def check_teaches(tissue: Tissue, dim: int) -> Tissue:
         )
         raise DataError(msg)
     return replace(tissue, sections=tuple(kept), notes=tissue.notes + tuple(notes))
+
+
+def _one_place(coordinates: np.ndarray) -> bool:
+    """Whether points (n, d) are all at one place, as far as their digits tell, or too near to be squared."""
+    return bool(np.ptp(coordinates, axis=0).max() <= max(1e-12 * np.abs(coordinates).max(), 1e-100))
 
 
 def place_of(section: Section) -> np.ndarray:

@@ -76,7 +76,7 @@ def _scored(made: Path, truth: Path, spatial_key: str, dim: int, seed: int) -> p
     cells, tissue = common.cells_of(made, spatial_key="X_stedm", dim=dim)
     _, known = common.cells_of(truth, spatial_key=spatial_key, dim=dim)
     rows = h5ad.rows_by_section(cells, tissue)
-    spread = cells.obs["stedm_sd"].to_numpy(float) if "stedm_sd" in cells.obs else None
+    spread = h5ad.expected_error(cells, made.name)
     sd = [None if spread is None else spread[own] for own in rows]
     return against_truth(tissue, known, sd, seed=seed)
 
