@@ -130,7 +130,9 @@ def _matrix(data: AnnData, name: str) -> sparse.csr_matrix:
     found: Any = data.to_memory().X if data.isbacked else data.X
     if sparse.issparse(found) and hasattr(found, "check_format"):
         try:
-            found.check_format(full_check=True)  # scipy trusts indices, and reads beyond its memory by false ones
+            found.check_format(
+                full_check=True
+            )  # scipy trusts indices, and reads beyond its memory by false ones
         except ValueError as fault:
             msg = f"{name}: X: expected a sparse matrix whose indices are within it ({fault})"
             raise DataError(msg) from None
@@ -150,7 +152,8 @@ def _matrix(data: AnnData, name: str) -> sparse.csr_matrix:
         row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
         cell, gene = data.obs_names[row], data.var_names[matrix.indices[at]]
         hint = "; scaled data has lost its counts, give counts or log1p" if matrix.data[at] < 0 else ""
-        msg = f"{name}: X: cell {cell}, gene {gene}: expected a number >= 0, at most {LARGEST:g}, got {matrix.data[at]:g}{hint}"
+        found = f"cell {cell}, gene {gene}: expected a number from 0 to {LARGEST:g}, got {matrix.data[at]:g}"
+        msg = f"{name}: X: {found}{hint}"
         raise DataError(msg)
     return matrix
 
@@ -198,7 +201,7 @@ def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     bad = ~(np.abs(place) <= LARGEST).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
-        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected finite numbers up to {LARGEST:g}, got {place[row].tolist()}"
+        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected numbers up to {LARGEST:g}, got {place[row].tolist()}"
         raise DataError(msg)
     return place
 

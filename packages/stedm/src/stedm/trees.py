@@ -53,7 +53,12 @@ class Forest:
 
 
 def _leaf(
-    columns: torch.Tensor, node: int, feature: list[int], threshold: list[float], left: list[int], right: list[int]
+    columns: torch.Tensor,
+    node: int,
+    feature: list[int],
+    threshold: list[float],
+    left: list[int],
+    right: list[int],
 ) -> torch.Tensor:
     """The leaf below a node that each row (of the columns (f, n)) falls into: (n,), or () where the node is a leaf.
 
