@@ -201,7 +201,8 @@ def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     bad = ~(np.abs(place) <= LARGEST).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
-        msg = f"{name}: obsm[{key!r}]: cell {data.obs_names[row]}: expected numbers up to {LARGEST:g}, got {place[row].tolist()}"
+        found = f"cell {data.obs_names[row]}: expected numbers up to {LARGEST:g}, got {place[row].tolist()}"
+        msg = f"{name}: obsm[{key!r}]: {found}"
         raise DataError(msg)
     return place
 
