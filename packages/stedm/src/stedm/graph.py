@@ -35,7 +35,8 @@ def alike(x: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
         return np.concatenate([_best(x, everyone[a : a + BLOCK], everyone, k) for a in range(0, n, BLOCK)])
     rng = np.random.default_rng(seed)
     anchors = x[rng.permutation(n)[: n // ANCHORS]]
-    nearest = np.concatenate([_order(x[a : a + BLOCK], anchors, PROBES) for a in range(0, n, BLOCK)])
+    probes = min(PROBES, len(anchors))
+    nearest = np.concatenate([_order(x[a : a + BLOCK], anchors, probes) for a in range(0, n, BLOCK)])
     order = np.argsort(nearest[:, 0], kind="stable")
     starts = np.searchsorted(nearest[order, 0], np.arange(len(anchors) + 1))
     buckets = [order[a:b] for a, b in pairwise(starts)]
