@@ -1,5 +1,7 @@
 """Normalisation, genes, kernels, graph, alignment, embedding and simulation against what they are defined by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -8,8 +10,10 @@ from stedm import embed, graph, kernels, normalise, pairs
 from stedm.align import align
 from stedm.config import SimulationConfig
 from stedm.genes import morans_i, neighbour_weights
-from stedm.metrics import fit_similarity
+from stedm.metrics import fit_similarity, score
+from stedm.normalise import depth
 from stedm.simulation import simulate
+from stedm.unfold import disagreement, unfold
 
 
 def test_views_are_standard_within_the_section_and_follow_the_cells(tissue):
@@ -114,3 +118,29 @@ def test_simulated_spatial_genes_vary_over_space_and_the_others_do_not(pattern):
 def test_a_similarity_of_one_place_only_moves_it():
     found = fit_similarity(np.zeros((5, 2)), np.ones((5, 2)))
     np.testing.assert_allclose(found(np.zeros((5, 2))), 1.0)
+
+
+def test_a_graph_of_neighbours_unfolds_into_the_shape_they_came_from():
+    rng = np.random.default_rng(0)
+    place = rng.uniform(size=(400, 2)) * [3.0, 1.0]
+    partners = graph.near(place, 12)
+    made = unfold(partners, np.full(partners.shape, 0.5), 2, seed=0)
+    assert score(made, place).rmse < 0.25  # steps are counted, not measured
+    assert score(made, place).spearman > 0.95
+    assert disagreement(made, place) == pytest.approx(score(made, place).rmse, rel=1e-6)
+    assert disagreement(made, rng.permutation(place)) > 0.9
+    lost = unfold(np.tile(np.arange(40)[:, None], (1, 3)), np.zeros((40, 3)), 2, seed=0)
+    assert np.isfinite(lost).all()
+
+
+def test_a_section_that_the_regression_does_not_know_is_placed_by_its_neighbours(model, tissue):
+    stage, query = model.pair, tissue.sections[2]
+    cells = model.regression.cells(query)
+    view = pairs.View(cells, model.regression(cells), depth(query))
+    known = stage(view, 0)
+    assert not known.foreign
+    lost = replace(view, coordinates=np.random.default_rng(0).permutation(view.coordinates))
+    found = pairs.candidates(view, stage.config)  # the graph is known, the coordinates are not
+    made = stage(lost, 0, found)
+    assert made.foreign
+    assert score(made.coordinates, query.coordinates).spearman > 0.5

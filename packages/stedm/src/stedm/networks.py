@@ -58,7 +58,8 @@ class Shown:
         lost = partners < 0
         partners = np.where(lost, np.arange(len(rows))[:, None], partners)
         chance = np.where(lost, 0.0, self.related.chance[rows])
-        return Shown(self.x[rows], Related(self.related.coordinates[rows], partners, chance), self.v[rows])
+        related = Related(self.related.coordinates[rows], partners, chance)
+        return Shown(self.x[rows], related, self.v[rows])
 
 
 Settle = Callable[

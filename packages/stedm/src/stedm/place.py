@@ -41,7 +41,8 @@ class Place:
 
     sd: expected root mean square distance from the true place. partners: (n, k) rows of the most probable neighbours,
     chance: (n, k) their probabilities, k = 0 without a pair model. stages: the coordinates after each stage. draws:
-    (r, n, d) of the refiner, r = 0 where it was not asked.
+    (r, n, d) of the refiner, r = 0 where it was not asked. foreign: the section is so unlike the training sections that
+    its probable neighbours alone made the structure; doubt: how much they and the regression disagree, 0 to 1.
     """
 
     coordinates: np.ndarray
@@ -50,6 +51,8 @@ class Place:
     chance: np.ndarray
     stages: dict[str, np.ndarray]
     draws: np.ndarray
+    doubt: float
+    foreign: bool
 
 
 @dataclass(frozen=True)
@@ -93,21 +96,23 @@ class Model:
         """Coordinates of a section's cells, whose counts are of `genes`; its own coordinates are not looked at.
 
         The same cells get the same places in whatever order they come. refine: whether the networks correct what
-        regression and pairs made; None: as the held-out cells advised. estimate: `mean` of the posterior, or one
-        `sample` of it. Raises ValueError where networks are asked for that the model does not have.
+        regression and pairs made; None: as the held-out cells advised, and never for a foreign section. estimate:
+        `mean` of the posterior, or one `sample` of it. Raises ValueError where networks are asked for that the model
+        does not have.
         """
         seed = self.config.seed if seed is None else seed
         if self.networks is None and (refine or estimate == "sample"):
             msg = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
             raise ValueError(msg)
-        refine = (self.refines or estimate == "sample") if refine is None else refine
-        if estimate == "sample" and not refine:
+        if estimate == "sample" and refine is False:
             msg = "estimate 'sample' needs the refiner: leave --no-refine out, or ask for the mean"
             raise ValueError(msg)
         own, back = in_own_order(section.without_coordinates())
         cells = self.regression.cells(own)
         view = pairs.View(cells, self.regression(cells), depth(own))
         stages, made = self._staged(view, seed)
+        if refine is None:
+            refine = estimate == "sample" or (self.refines and not made.foreign)
         drawn = np.zeros((0, *view.coordinates.shape))
         if refine and len(own) > 1:
             drawn = self._refined(view, stages, made, estimate, draws, seed)
@@ -165,9 +170,9 @@ class Model:
         placed = {name: self.unit * at[back] for name, at in stages.items()}
         sd = self.unit * self.error(view, made)[back]
         last = list(placed.values())[-1]
-        return Place(
-            last, sd, order[made.partners[back]], made.chance[back], placed, self.unit * drawn[:, back]
-        )
+        partners, chance = order[made.partners[back]], made.chance[back]
+        draws = self.unit * drawn[:, back]
+        return Place(last, sd, partners, chance, placed, draws, made.doubt, made.foreign)
 
     def _staged(self, view: pairs.View, seed: int) -> tuple[dict[str, np.ndarray], related.Related]:
         """Coordinates after each stage in RMS radii, and the pair stage's partners."""

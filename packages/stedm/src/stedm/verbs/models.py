@@ -169,6 +169,11 @@ def _write(
     for section, rows in zip(tissue.sections, h5ad.rows_by_section(cells, tissue), strict=True):
         made = place(section, rows, cells)
         places[rows], sd[rows] = made.coordinates, made.sd
+        if made.foreign:
+            common.say(
+                f"note: section {section.label} is unlike the training sections (regression and learned neighbours "
+                f"disagree, {made.doubt:.2f}): placed by the neighbours alone, expect little; stedm_sd is too small"
+            )
         last = list(made.stages)[-1]
         drawn.append((rows, made.draws))
     cells.obsm["X_stedm"], cells.obs["stedm_sd"] = places, sd
