@@ -24,3 +24,13 @@ from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
 def test_values_outside_their_range_are_refused(kind, words, said):
     with pytest.raises(ValueError, match=said):
         kind(**words)
+
+
+def test_no_public_name_is_hidden_by_a_module():
+    """A module of the same name would take its place as soon as anything imports it."""
+    import pkgutil
+
+    import stedm
+
+    modules = {module.name for module in pkgutil.iter_modules(stedm.__path__)}
+    assert not modules & set(stedm.__all__)

@@ -10,9 +10,9 @@ from cytosol.testing import (
     assert_permutation_equivariant,
     assert_state_round_trip,
 )
+from stedm.denoiser import Refiner, angle_features, skip_only
 from stedm.geometry import centre, turned
 from stedm.options import NetOptions
-from stedm.score import Refiner, angle_features, skip_only
 from stedm.structure import StructureNet
 
 B, N, H, D = 3, 9, 5, 2

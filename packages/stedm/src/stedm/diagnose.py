@@ -18,15 +18,15 @@ from torch import Tensor
 
 from cytosol.samplers import heun
 from cytosol.schedules import karras_sigmas
+from stedm.denoiser import skip_only
 from stedm.frames import Example, in_frame, loss_target, make_example
 from stedm.geometry import align, centre, jaccard, mean_square, rms_radius
-from stedm.score import skip_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stedm.denoiser import Refiner
     from stedm.options import Gauge
-    from stedm.score import Refiner
     from stedm.structure import StructureNet
 
 # the specification's bins of sigma (section 8.1), made finer, over its sigma_data of 0.157

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from stedm.context import SetEncoderContext
+from stedm.denoiser import Refiner
 from stedm.generator import MetricSetGenerator
-from stedm.score import Refiner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

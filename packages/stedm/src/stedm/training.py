@@ -14,11 +14,11 @@ from torch import Tensor
 
 from cytosol.trainer import cosine_warmup, step_generator
 from stedm.curriculum import Curriculum, training_levels
+from stedm.denoiser import skip_only
 from stedm.frames import Example, loss_target, make_example
 from stedm.geometry import align, centre, knn, mean_square, zero_padding
 from stedm.losses import distance_score, v_geom
 from stedm.objective import TERMS, check_weights, combine
-from stedm.score import skip_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
