@@ -116,6 +116,10 @@ def test_rows_in_another_order_give_the_same_places(folder):
         (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "--dim", "3"], "expected 3 columns"),
         (["train", "--data", "{}/t.h5ad", "--out", "{}/m"], "exists already"),
         (["reconstruct", "{}/none", "--data", "{}/t.h5ad", "--out", "{}/y.h5ad"], "none"),
+        (
+            ["evaluate", "{}/t.h5ad", "--truth", "{}/t.h5ad", "--json", "{}/z.json"],
+            "`stedm reconstruct` writes it",
+        ),
         (["evaluate", "--json", "{}/z.json"], "OUT.h5ad"),
     ],
 )

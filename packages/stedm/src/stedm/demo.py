@@ -69,7 +69,7 @@ def run(out: Path, config: Config = CONFIG) -> str:
 
 def _keep(cells: AnnData, place: Place, model: Model, path: Path) -> None:
     """Write the cells with their places, as `stedm reconstruct` does."""
-    cells.obsm["X_stedm"], cells.obs["stedm_sd"] = place.coordinates, place.sd
+    cells.obsm[h5ad.MADE], cells.obs["stedm_sd"] = place.coordinates, place.sd
     cells.uns["stedm"] = {
         "unit": "that of the training coordinates",
         "training_sections": ", ".join(map(str, model.facts["sections"])),

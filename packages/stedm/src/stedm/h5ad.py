@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SPATIAL, SECTION = "spatial", "section"
+MADE = "X_stedm"  # obsm: what `reconstruct` writes
 CLAIM = 2**30  # bytes a matrix may claim before what is stored for it is looked at
 SWELL = 2000  # times its stored size a matrix may have in memory
 LARGEST = 1e12  # of a count or coordinate: sums of squares of such still are finite in every step
@@ -186,7 +187,8 @@ def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     """Coordinates (n, dim), checked."""
     if key not in data.obsm:
         known = ", ".join(map(str, data.obsm.keys())) or "nothing"
-        msg = f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; --spatial-key (refine: --key) says where"
+        hint = "`stedm reconstruct` writes it" if key == MADE else "--spatial-key (refine: --key) says where"
+        msg = f"{name}: obsm[{key!r}]: expected coordinates, there is {known}; {hint}"
         raise DataError(msg)
     try:
         place = np.asarray(data.obsm[key], dtype=float)

@@ -176,7 +176,7 @@ def _write(
             )
         last = list(made.stages)[-1]
         drawn.append((rows, made.draws))
-    cells.obsm["X_stedm"], cells.obs["stedm_sd"] = places, sd
+    cells.obsm[h5ad.MADE], cells.obs["stedm_sd"] = places, sd
     count = min(len(d) for _, d in drawn)
     if estimate == "sample" and count > 1:
         kept = np.zeros((cells.n_obs, count * dim))
