@@ -55,7 +55,8 @@ def _refuse_swollen(path: Path) -> None:
     with h5py.File(path, "r") as file:
         found: Any = file.get("X")
         if found is None:
-            names = [f"{where}/{key}" for where in ("layers", "raw") for key in file.get(where, {})]
+            groups: dict[str, Any] = {where: file.get(where, {}) for where in ("layers", "raw")}
+            names = [f"{where}/{key}" for where, group in groups.items() for key in group]
             there = [name for name in names if name.startswith("layers/") or name == "raw/X"]
             hint = f"; there is {', '.join(there)}: copy the counts to X" if there else ""
             msg = f"{path}: X: expected a matrix of counts, got none{hint}"
