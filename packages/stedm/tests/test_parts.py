@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from stedm import embed, graph, kernels, normalise, pairs
@@ -144,3 +145,17 @@ def test_a_section_that_the_regression_does_not_know_is_placed_by_its_neighbours
     made = stage(lost, 0, found)
     assert made.foreign
     assert score(made.coordinates, query.coordinates).spearman > 0.5
+
+
+@pytest.mark.parametrize("gaussian", [True, False])
+def test_the_repulsion_is_its_definition_and_so_is_its_gradient(gaussian):
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(n, 2, generator=generator, dtype=torch.float64) for n in (5, 4))
+    same = torch.zeros(5, 4, dtype=torch.bool)
+    same[0, 0] = True
+    words = (one.requires_grad_(), other.requires_grad_(), same, gaussian)
+    far = torch.cdist(one, other) ** 2
+    kernel = torch.exp(-far) if gaussian else 1 / (1 + far)
+    found = embed._LogRepulsion.apply(*words)
+    torch.testing.assert_close(found, kernel.masked_fill(same, 0.0).sum().log())
+    assert torch.autograd.gradcheck(lambda a, b: embed._LogRepulsion.apply(a, b, same, gaussian), words[:2])
