@@ -140,7 +140,7 @@ def test_a_section_that_the_regression_does_not_know_is_placed_by_its_neighbours
     view = pairs.View(cells, model.regression(cells), depth(query))
     known = stage(view, 0)
     assert not known.foreign
-    lost = replace(view, coordinates=np.random.default_rng(0).permutation(view.coordinates))
+    lost = replace(view, coordinates=0.4 * np.random.default_rng(0).permutation(view.coordinates))
     found = pairs.candidates(view, stage.config)  # the graph is known, the coordinates are not
     made = stage(lost, 0, found)
     assert made.foreign

@@ -42,7 +42,7 @@ class Place:
     sd: expected root mean square distance from the true place. partners: (n, k) rows of the most probable neighbours,
     chance: (n, k) their probabilities, k = 0 without a pair model. stages: the coordinates after each stage. draws:
     (r, n, d) of the refiner, r = 0 where it was not asked. foreign: the section is so unlike the training sections that
-    its probable neighbours alone made the structure; doubt: how much they and the regression disagree, 0 to 1.
+    its probable neighbours alone made the structure.
     """
 
     coordinates: np.ndarray
@@ -51,7 +51,6 @@ class Place:
     chance: np.ndarray
     stages: dict[str, np.ndarray]
     draws: np.ndarray
-    doubt: float
     foreign: bool
 
 
@@ -172,7 +171,7 @@ class Model:
         last = list(placed.values())[-1]
         partners, chance = order[made.partners[back]], made.chance[back]
         draws = self.unit * drawn[:, back]
-        return Place(last, sd, partners, chance, placed, draws, made.doubt, made.foreign)
+        return Place(last, sd, partners, chance, placed, draws, made.foreign)
 
     def _staged(self, view: pairs.View, seed: int) -> tuple[dict[str, np.ndarray], related.Related]:
         """Coordinates after each stage in RMS radii, and the pair stage's partners."""

@@ -5,7 +5,7 @@ Letters: n cells, d dimensions, k partners.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from stedm import embed, graph, pairs
 from stedm.config import PairConfig
 from stedm.metrics import fit_similarity
+from stedm.tissue import rms_radius
 from stedm.trees import Forest
 from stedm.unfold import disagreement, unfold
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
     from stedm.pairs import Candidates, View
 
-# Held-out sections of a tissue that was learned from stay at 0.25 to 0.52, thinned to a fifth of their counts too;
-# another patient's is at 0.77.
-DOUBTED = 0.65
+# What the regression does not know it puts near the middle: another patient's section has 0.6 of the size of held-out
+# ones, a section thinned to a fifth of its counts 0.8. And its places then disagree with the neighbours: 0.77, not
+# 0.25 to 0.52.
+SHRUNK, DOUBTED = 0.75, 0.65
 FEWEST = 30  # cells up to which a graph's paths say little
 
 
@@ -31,29 +33,25 @@ FEWEST = 30  # cells up to which a graph's paths say little
 class Related:
     """Cells with their probable neighbours: coordinates (n, d), partners (n, k) rows, chance (n, k) falling.
 
-    doubt: how much regression and neighbours disagree about the structure, 0 to 1.
+    foreign: the regression does not know this tissue, and the neighbours alone made the structure.
     """
 
     coordinates: np.ndarray
     partners: np.ndarray
     chance: np.ndarray
-    doubt: float = 0.0
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the regression does not know this tissue: the neighbours alone then make the structure."""
-        return self.doubt > DOUBTED
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
 class PairStage:
     """forest: log odds of pairs. error: RMS error of the coordinates it starts from, in their unit.
 
-    gaussian: kernel of the embedding instead of Student's t.
+    radius: RMS radius that the regression gives to a section. gaussian: kernel of the embedding, not Student's t.
     """
 
     forest: Forest
     error: float
+    radius: float
     gaussian: bool
     config: PairConfig
 
@@ -63,14 +61,13 @@ class PairStage:
         found = pairs.candidates(view, own) if found is None else found
         partners, chance = pairs.partners(found, self.forest(found.features), n, min(own.partners, n - 1))
         made = self._embedded(view.coordinates, partners, chance, own.rounds, seed)
-        if n <= FEWEST or not chance.any():
+        if n <= FEWEST or not chance.any() or rms_radius(view.coordinates) > SHRUNK * self.radius:
             return Related(made, partners, chance)
         paths = unfold(partners, chance, view.coordinates.shape[1], seed)
-        related = Related(made, partners, chance, disagreement(paths, made))
-        if not related.foreign:
-            return related
+        if disagreement(paths, made) < DOUBTED:
+            return Related(made, partners, chance)
         turned = fit_similarity(paths, made, scaled=False)(paths)
-        return replace(related, coordinates=self.settle(turned, partners, chance, seed))
+        return Related(self.settle(turned, partners, chance, seed), partners, chance, foreign=True)
 
     def settle(
         self, coordinates: np.ndarray, partners: np.ndarray, chance: np.ndarray, seed: int
@@ -118,12 +115,13 @@ def learn(
     where there is nothing to tell apart, and the sections then keep their coordinates.
     """
     rng = np.random.default_rng(seed)
+    radius = float(np.median([rms_radius(view.coordinates) for view in views]))
     found = [pairs.candidates(view, config) for view in views]
     lessons = [pairs.lesson(f, place, config, rng) for f, place in zip(found, places, strict=True)]
 
     def stage(some: Sequence[pairs.Lesson | None]) -> PairStage | None:
         forest = pairs.fit(some, config, seed)
-        return None if forest is None else PairStage(forest, error, error < config.sharp, config)
+        return None if forest is None else PairStage(forest, error, radius, error < config.sharp, config)
 
     whole, made = stage(lessons), []
     for s, view in enumerate(views):

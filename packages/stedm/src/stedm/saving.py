@@ -58,7 +58,9 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
         "count": own.count,
         "error_level": error.level,
         "unit": model.unit,
-        "pair": None if model.pair is None else {"error": model.pair.error, "gaussian": model.pair.gaussian},
+        "pair": None
+        if model.pair is None
+        else {"error": model.pair.error, "radius": model.pair.radius, "gaussian": model.pair.gaussian},
         "facts": model.facts,
         "networks": None if model.networks is None else _networks_facts(model.networks),
     }

@@ -171,8 +171,8 @@ def _write(
         places[rows], sd[rows] = made.coordinates, made.sd
         if made.foreign:
             common.say(
-                f"note: section {section.label} is unlike the training sections (regression and learned neighbours "
-                f"disagree, {made.doubt:.2f}): placed by the neighbours alone, expect little; stedm_sd is too small"
+                f"note: section {section.label} is unlike the training sections: placed by its probable "
+                "neighbours alone, expect little; stedm_sd is too small"
             )
         last = list(made.stages)[-1]
         drawn.append((rows, made.draws))
