@@ -126,6 +126,10 @@ def test_conditions_of_few_replicates_are_filled_alike_alone_and_beside_fuller_o
 class Known(torch.nn.Module):
     """A denoiser that knows its scores: one number for all cells of a condition, N(0, 1) between conditions."""
 
+    def __init__(self, net):
+        super().__init__()
+        self.net = net  # the encoder enters what it saw here
+
     def forward(self, x, sigma, *, encoded, active, replicate_mask):
         count = active.sum((1, 2)).clamp(min=1)
         mean = (x * active).sum((1, 2)) / count  # the posterior mean given cells that share one number
@@ -137,7 +141,7 @@ def test_draws_are_joint(tiny_net, items):
     net = tiny_net
     kept = net.denoiser
     try:
-        net.denoiser = Known()
+        net.denoiser = Known(kept.net)
         found = fill(net, items[1:2], 200, steps=20)[0]
     finally:
         net.denoiser = kept

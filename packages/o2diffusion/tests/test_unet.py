@@ -82,3 +82,13 @@ def test_the_number_of_parameters_does_not_depend_on_replicates_or_length():
     for r, t in ((1, 16), (4, 64)):
         x, mask = torch.randn(2, r, t, 3), torch.ones(2, r, dtype=torch.bool)
         assert module(x, mask, torch.randn(2, 5)).shape == (2, r, t, 2)
+
+
+@pytest.mark.parametrize("patch", [1, 4])
+def test_inputs_may_be_entered_apart(patch):
+    """The entry is linear: what stays the same from call to call can be entered once."""
+    module, given = ByReplicate(patch=patch), inputs(t=23)
+    x = given["x"].transpose(1, 2)
+    entered = module.inner.enter(x[..., 1:], MASK, before=1)
+    found = module.inner(x[..., :1], MASK, given["cond"], entered).transpose(1, 2)
+    torch.testing.assert_close(found, module(**given))

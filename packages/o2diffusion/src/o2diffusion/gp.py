@@ -37,7 +37,7 @@ PRIOR_MEAN = np.concatenate([np.log([1.0, 0.15, 0.1, 0.2, 0.1, 0.02]), REPLAY])
 PRIOR_SD = np.array([1.5, 1.2, 2.0, 1.5, 2.0, 2.0, 2.0, 1.0, 1.5])
 LOW, HIGH = np.log(1e-5), np.log(50.0)
 ROOT3 = np.sqrt(3.0)
-_POTRF, _POTRI = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
+_POTRF, _TRTRI = get_lapack_funcs(("potrf", "trtri"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -74,47 +74,94 @@ def _matern(distance: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray
     return (1.0 + a) * decay, a * a * decay
 
 
-def _terms(
-    theta: np.ndarray, distance: np.ndarray, same: np.ndarray, apart: np.ndarray | None
-) -> list[np.ndarray | None]:
-    """Derivatives of the covariance by each hyper-parameter but the noise (None): those by variances add up to it."""
-    v_s, l_s, v_i, l_i, v_o, _ = np.exp(theta[:6])
-    (k_s, dk_s), (k_i, dk_i) = _matern(distance, l_s), _matern(distance, l_i)
-    terms = [v_s * k_s, v_s * dk_s, v_i * k_i * same, v_i * dk_i * same, v_o * same, None]
-    if apart is not None:
-        v_p, l_p, l_t = np.exp(theta[6:])
-        (k_p, dk_p), (k_t, dk_t) = _matern(apart, l_p), _matern(distance, l_t)
-        half = v_p * (0.5 + 0.5 * same)
-        terms += [half * k_p * k_t, half * dk_p * k_t, half * k_p * dk_t]
-    return terms
+@dataclass(frozen=True)
+class _Samples:
+    """What the evidence needs of n samples at u moments: replicates are read together, so u is often n / 4.
+
+    distance and apart (or None): (u, u), of times and of phases. moment: (n,) of each sample; at: (n, u), the same as
+    zeros and ones. replicates: the rows of each. y: (n,).
+    """
+
+    distance: np.ndarray
+    apart: np.ndarray | None
+    moment: np.ndarray
+    at: np.ndarray
+    replicates: list[slice]
+    y: np.ndarray
+
+    def covariance(self, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Of the samples (n, n), from the parts between any two replicates and within one (u, u)."""
+        k = shared[self.moment[:, None], self.moment]
+        for rows in self.replicates:
+            k[rows, rows] += own[self.moment[rows, None], self.moment[rows]]
+        return k
 
 
+def _samples(time: np.ndarray, replicate: np.ndarray, y: np.ndarray, phase: np.ndarray | None) -> _Samples:
+    """The samples, ordered by replicate."""
+    order = np.argsort(replicate, kind="stable")
+    key = np.stack([time] if phase is None else [time, phase])[:, order]
+    moments, moment = np.unique(key, axis=1, return_inverse=True)
+    distance, *apart = np.abs(moments[:, :, None] - moments[:, None, :])
+    moment = moment.ravel()
+    at = np.eye(len(distance))[moment]
+    ends = np.cumsum(np.unique(replicate, return_counts=True)[1]).tolist()
+    rows = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    return _Samples(distance, apart[0] if apart else None, moment, at, rows, y[order])
+
+
+Terms = dict[int, np.ndarray]
 VARIANCES = (0, 2, 4, 6)  # of the hyper-parameters, those whose terms make up the covariance
 
 
-def _sum(terms: list[np.ndarray | None]) -> np.ndarray:
-    """The covariance without noise."""
-    return np.sum([terms[i] for i in VARIANCES if i < len(terms)], axis=0)
+def _terms(theta: np.ndarray, distance: np.ndarray, apart: np.ndarray | None) -> tuple[Terms, Terms]:
+    """Derivatives of the covariance by each hyper-parameter but the noise: of its part between any two replicates, and
+    of what is added to it within one. Those by variances add up to the two parts.
+    """
+    v_s, l_s, v_i, l_i, v_o, _ = np.exp(theta[:6])
+    (k_s, dk_s), (k_i, dk_i) = _matern(distance, l_s), _matern(distance, l_i)
+    shared = {0: v_s * k_s, 1: v_s * dk_s}
+    own = {2: v_i * k_i, 3: v_i * dk_i, 4: np.full_like(distance, v_o)}
+    if apart is not None:
+        v_p, l_p, l_t = np.exp(theta[6:])
+        (k_p, dk_p), (k_t, dk_t) = _matern(apart, l_p), _matern(distance, l_t)
+        half = 0.5 * v_p
+        replay = {6: half * k_p * k_t, 7: half * dk_p * k_t, 8: half * k_p * dk_t}
+        shared, own = shared | replay, own | replay
+    return shared, own
 
 
-def _negative_log_evidence(
-    theta: np.ndarray, distance: np.ndarray, same: np.ndarray, y: np.ndarray, apart: np.ndarray | None = None
-) -> tuple[float, np.ndarray]:
+def _sum(terms: Terms) -> np.ndarray:
+    """The part of the covariance that these make up."""
+    return np.sum([terms[i] for i in VARIANCES if i in terms], axis=0)
+
+
+def _negative_log_evidence(theta: np.ndarray, samples: _Samples) -> tuple[float, np.ndarray]:
     """Minus log p(y | theta) p(theta) and its gradient (Rasmussen & Williams 2006, eqs 5.8 and 5.9)."""
-    terms = _terms(theta, distance, same, apart)
-    k, v_n = _sum(terms), np.exp(theta[5])
+    shared, own = _terms(theta, samples.distance, samples.apart)
+    y, v_n = samples.y, np.exp(theta[5])
+    k = samples.covariance(_sum(shared), _sum(own))
     k[np.diag_indices_from(k)] += v_n + 1e-8
     prior = (theta - PRIOR_MEAN[: len(theta)]) / PRIOR_SD[: len(theta)]
     chol, info = _POTRF(k, lower=1)
     if info != 0:
         return 1e10, np.zeros_like(theta)
-    alpha = cho_solve((chol, True), y)
-    inverse, _ = _POTRI(chol, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    root, _ = _TRTRI(chol, lower=1)  # root' root is the inverse: of it, only sums over moments are needed
+    alpha = root.T @ (root @ y)
     value = 0.5 * y @ alpha + np.log(np.diag(chol)).sum() + 0.5 * (prior**2).sum()
-    w = inverse - np.outer(alpha, alpha)
-    gradient = 0.5 * np.array([v_n * np.trace(w) if d is None else np.vdot(w, d) for d in terms])
-    return value, gradient + prior / PRIOR_SD[: len(theta)]
+
+    def weight(rows: slice) -> np.ndarray:
+        """Sums of inverse - alpha alpha' over these samples, by their moments (u, u)."""
+        half, at = root[:, rows] @ samples.at[rows], alpha[rows] @ samples.at[rows]
+        return half.T @ half - np.outer(at, at)
+
+    gradient = np.zeros_like(theta)
+    gradient[5] = v_n * (np.vdot(root, root) - alpha @ alpha)
+    within = np.sum([weight(rows) for rows in samples.replicates], axis=0)
+    for part, w in ((shared, weight(slice(None))), (own, within)):
+        for i, term in part.items():
+            gradient[i] += np.vdot(w, term)
+    return value, 0.5 * gradient + prior / PRIOR_SD[: len(theta)]
 
 
 def fit(
@@ -141,21 +188,16 @@ def fit(
         some = np.isin(time, times[np.linspace(0, len(times) - 1, count).round().astype(int)])
         time, replicate, y = time[some], replicate[some], y[some]
         phase = None if phase is None else phase[some]
-    distance = np.abs(time[:, None] - time[None, :])
-    same = (replicate[:, None] == replicate[None, :]).astype(float)
-    apart, starts = None, START
+    samples, starts = _samples(time, replicate, y, phase), START
     if phase is not None:
-        apart = np.abs(phase[:, None] - phase[None, :])
         starts = np.concatenate([START, np.broadcast_to(REPLAY, (len(START), 3))], axis=1)
     if start is not None:
         starts = start[None, : starts.shape[1]]
-    scores = (
-        [_negative_log_evidence(s, distance, same, y, apart)[0] for s in starts] if len(starts) > 1 else [0]
-    )
+    scores = [_negative_log_evidence(s, samples)[0] for s in starts] if len(starts) > 1 else [0]
     best = minimize(
         _negative_log_evidence,
         starts[int(np.argmin(scores))],
-        args=(distance, same, y, apart),
+        args=(samples,),
         jac=True,
         method="L-BFGS-B",
         bounds=[(LOW, HIGH)] * starts.shape[1],
@@ -189,7 +231,8 @@ def posterior(
             None if p is None or q is None else np.abs(p[:, None] - q[None, :])
             for p, q in zip(a, b, strict=True)
         )
-        return _sum(_terms(theta, distance, same == 0, apart))
+        shared, own = _terms(theta, distance, apart)
+        return _sum(shared) + (same == 0) * _sum(own)
 
     terms = VARIANCES if phase is not None else VARIANCES[:-1]
     prior_variance = np.exp(theta[list(terms)]).sum() + v_n

@@ -61,8 +61,8 @@ class Batch:
 
 @dataclass
 class Encoded:
-    """What the encoder says: `quantiles` (b, t, r, k) [z], `seen` (b, t, r, d) for the denoiser, `cond` (b, d_cond),
-    `correlation` (b,) of the replicates' noise.
+    """What the encoder says: `quantiles` (b, t, r, k) [z], `seen` (b, r, d, n) as the denoiser's tokens, `cond`
+    (b, d_cond), `correlation` (b,) of the replicates' noise.
     """
 
     quantiles: Tensor
@@ -98,12 +98,14 @@ def common_part(x: Tensor, c_noise: Tensor, active: Tensor) -> Tensor:
 class _ScoreNet(nn.Module):
     """The net inside the preconditioner: noisy scores (b, t, r) and what the encoder saw -> (b, t, r)."""
 
+    OWN = 5  # inputs a cell that change from step to step, before those that the encoder saw
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         d, d_cond = config.seen_width, config.cond_width
         self.level = nn.Sequential(nn.Linear(32, d_cond), nn.SiLU(), nn.Linear(d_cond, d_cond))
         self.unet = AdaptiveReplicateUNet(
-            5 + d, 1, d_cond, config.denoiser_levels, patch=config.denoiser_patch
+            self.OWN + d, 1, d_cond, config.denoiser_levels, patch=config.denoiser_patch
         )
 
     def forward(
@@ -111,8 +113,8 @@ class _ScoreNet(nn.Module):
     ) -> Tensor:
         cond = encoded.cond + self.level(sinusoidal(c_noise * 100.0, 32).to(x.dtype))
         own = torch.stack([x * active, active.to(x.dtype)], dim=-1)
-        inputs = torch.cat([own, common_part(x, c_noise, active), encoded.seen], dim=-1)
-        return self.unet(inputs, replicate_mask, cond)[..., 0]
+        inputs = torch.cat([own, common_part(x, c_noise, active)], dim=-1)
+        return self.unet(inputs, replicate_mask, cond, encoded.seen)[..., 0]
 
 
 def _may_correct(batch: Batch) -> Tensor:
@@ -176,6 +178,7 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         centre = quantiles[..., K // 2, None]
         shape = ((quantiles - centre) / batch.sd[..., None]).masked_fill(~real, 0.0)
         seen = self.seen(torch.cat([h.detach(), channels, shape.detach()], dim=-1))
+        seen = self.denoiser.net.unet.enter(seen, batch.replicate_mask, before=_ScoreNet.OWN)
         correlation = self.replicate_generator.correlation(drug, batch.concentration).detach()
         return Encoded(quantiles, seen, cond.detach(), correlation)
 

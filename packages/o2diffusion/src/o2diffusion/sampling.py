@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # The mean of a hundred cells that move together is known at a tenth of a cell's noise: only far above it is it drawn.
 SIGMA_MIN, SIGMA_MAX = 0.03, 80.0
-STEPS = 12
+STEPS = 10
 FEWEST = 32  # draws made inside, so that ranks say something; fewer are handed out when fewer are asked for
 CHUNK = 512  # curves the denoiser sees at once: more do not stay in a processor's cache
 GPU_CHUNK = 8192  # the same elsewhere, where few curves leave most of it idle

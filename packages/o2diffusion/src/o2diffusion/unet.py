@@ -20,6 +20,9 @@ class AdaptiveReplicateUNet(nn.Module):
     x: (b, t, r, d_in), replicate_mask: (b, r) bool, cond: (b, d_cond) -> (b, t, r, d_out). Any t: it is padded at its
     end to a multiple of patch * 2 ** (levels - 1) and cut again. Padded replicates come out zero and change nothing.
 
+    The last of the d_in may be given apart, as tokens from `enter`: what stays the same from call to call is then
+    entered once. The entry is linear, so it is the same to the last bits.
+
     widths: features at each level. patch: time cells folded into one token at the entry and unfolded at the exit: on
     a processor few wide tokens are much cheaper than many narrow ones.
     """
@@ -41,15 +44,24 @@ class AdaptiveReplicateUNet(nn.Module):
             nn.GroupNorm(1, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], d_out * patch, 1)
         )
 
-    def forward(self, x: Tensor, replicate_mask: Tensor, cond: Tensor) -> Tensor:
-        """The features of every time cell of every real replicate."""
-        b, t, r, d_in = x.shape
-        real = replicate_mask.reshape(b * r, 1, 1)
-        h = x.permute(0, 2, 3, 1).reshape(b * r, d_in, t).masked_fill(~real, 0.0)
+    def enter(self, x: Tensor, replicate_mask: Tensor, before: int = 0) -> Tensor:
+        """What the d of the inputs that come after `before` others add to the tokens: (b, t, r, d) -> (b, r, w, n)."""
+        b, t, r, d = x.shape
+        h = x.permute(0, 2, 3, 1).masked_fill(~replicate_mask[..., None, None], 0.0).reshape(b * r, d, t)
         h = F.pad(h, (0, -t % (self.patch * 2 ** (len(self.widths) - 1))))
         h = h.unflatten(2, (-1, self.patch)).transpose(2, 3).flatten(1, 2)
+        weight = self.first.weight[:, before * self.patch : (before + d) * self.patch]
+        return F.conv1d(h, weight, padding="same").unflatten(0, (b, r))
+
+    def forward(
+        self, x: Tensor, replicate_mask: Tensor, cond: Tensor, entered: Tensor | None = None
+    ) -> Tensor:
+        """The features of every time cell of every real replicate."""
+        b, t, r, _ = x.shape
+        real = replicate_mask.reshape(b * r, 1, 1)
         each = cond.repeat_interleave(r, dim=0)
-        h = self.first(h)
+        h = self.enter(x, replicate_mask)
+        h = (h if entered is None else h + entered).flatten(0, 1) + self.first.bias[:, None]
         kept: list[Tensor] = []
         for block, meet, shrink in zip(self.down, self.meet, self.shrink, strict=False):
             h = block(h, each)
