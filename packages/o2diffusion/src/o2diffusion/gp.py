@@ -111,6 +111,7 @@ def _samples(time: np.ndarray, replicate: np.ndarray, y: np.ndarray, phase: np.n
 
 
 Terms = dict[int, np.ndarray]
+Cells = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # time, replicate and phase
 VARIANCES = (0, 2, 4, 6)  # of the hyper-parameters, those whose terms make up the covariance
 
 
@@ -226,13 +227,10 @@ def posterior(
     here = (query_time, query_replicate, query_phase)
     there = (time, replicate, phase)
 
-    def kernel(a: tuple[np.ndarray | None, ...], b: tuple[np.ndarray | None, ...]) -> np.ndarray:
-        distance, same, apart = (
-            None if p is None or q is None else np.abs(p[:, None] - q[None, :])
-            for p, q in zip(a, b, strict=True)
-        )
-        shared, own = _terms(theta, distance, apart)
-        return _sum(shared) + (same == 0) * _sum(own)
+    def kernel(a: Cells, b: Cells) -> np.ndarray:
+        apart = None if a[2] is None or b[2] is None else np.abs(a[2][:, None] - b[2])
+        shared, own = _terms(theta, np.abs(a[0][:, None] - b[0]), apart)
+        return _sum(shared) + (a[1][:, None] == b[1]) * _sum(own)
 
     terms = VARIANCES if phase is not None else VARIANCES[:-1]
     prior_variance = np.exp(theta[list(terms)]).sum() + v_n

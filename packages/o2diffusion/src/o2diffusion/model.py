@@ -10,7 +10,7 @@ Letters: b batch, t time cells, r replicates, c channels, g global numbers, k qu
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -178,7 +178,8 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         centre = quantiles[..., K // 2, None]
         shape = ((quantiles - centre) / batch.sd[..., None]).masked_fill(~real, 0.0)
         seen = self.seen(torch.cat([h.detach(), channels, shape.detach()], dim=-1))
-        seen = self.denoiser.net.unet.enter(seen, batch.replicate_mask, before=_ScoreNet.OWN)
+        scores = cast("_ScoreNet", self.denoiser.net)
+        seen = scores.unet.enter(seen, batch.replicate_mask, before=scores.OWN)
         correlation = self.replicate_generator.correlation(drug, batch.concentration).detach()
         return Encoded(quantiles, seen, cond.detach(), correlation)
 

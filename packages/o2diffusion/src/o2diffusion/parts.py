@@ -33,7 +33,8 @@ class ReplicateMaskAttention(nn.Module):
         x = x.masked_fill(~replicate_mask.reshape(b * r, 1, 1), 0.0)
         q, k, v = self.qkv(self.norm(x)).view(b, r, 3, self.heads, d // self.heads, t).unbind(2)
         # Replicate by replicate: a few products of whole arrays are faster than very many matrices of 4 x 4.
-        logits = torch.stack([(q * one[:, None]).sum(dim=3) for one in k.unbind(1)]) / (d // self.heads) ** 0.5
+        logits = torch.stack([(q * one[:, None]).sum(dim=3) for one in k.unbind(1)])
+        logits = logits / (d // self.heads) ** 0.5
         real = replicate_mask.t()[..., None, None, None]
         weights = torch.softmax(logits.masked_fill(~real, -1e4), dim=0) * real
         mixed = torch.zeros_like(q)

@@ -44,24 +44,30 @@ class AdaptiveReplicateUNet(nn.Module):
             nn.GroupNorm(1, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], d_out * patch, 1)
         )
 
-    def enter(self, x: Tensor, replicate_mask: Tensor, before: int = 0) -> Tensor:
-        """What the d of the inputs that come after `before` others add to the tokens: (b, t, r, d) -> (b, r, w, n)."""
+    def _tokens(self, x: Tensor, replicate_mask: Tensor) -> Tensor:
+        """Curves (b, t, r, d) folded into tokens, padded replicates zero: (b * r, d * patch, n)."""
         b, t, r, d = x.shape
         h = x.permute(0, 2, 3, 1).masked_fill(~replicate_mask[..., None, None], 0.0).reshape(b * r, d, t)
         h = F.pad(h, (0, -t % (self.patch * 2 ** (len(self.widths) - 1))))
-        h = h.unflatten(2, (-1, self.patch)).transpose(2, 3).flatten(1, 2)
-        weight = self.first.weight[:, before * self.patch : (before + d) * self.patch]
-        return F.conv1d(h, weight, padding="same").unflatten(0, (b, r))
+        return h.unflatten(2, (-1, self.patch)).transpose(2, 3).flatten(1, 2)
+
+    def enter(self, x: Tensor, replicate_mask: Tensor, before: int) -> Tensor:
+        """What the d of the inputs that come after `before` others add to the tokens: (b, t, r, d) -> (b, r, w, n)."""
+        weight = self.first.weight[:, before * self.patch : (before + x.shape[3]) * self.patch]
+        h = F.conv1d(self._tokens(x, replicate_mask), weight, padding="same")
+        return h.unflatten(0, replicate_mask.shape)
 
     def forward(
         self, x: Tensor, replicate_mask: Tensor, cond: Tensor, entered: Tensor | None = None
     ) -> Tensor:
         """The features of every time cell of every real replicate."""
-        b, t, r, _ = x.shape
+        b, t, r, d = x.shape
         real = replicate_mask.reshape(b * r, 1, 1)
         each = cond.repeat_interleave(r, dim=0)
-        h = self.enter(x, replicate_mask)
-        h = (h if entered is None else h + entered).flatten(0, 1) + self.first.bias[:, None]
+        own = self.first.weight[:, : d * self.patch]
+        h = F.conv1d(self._tokens(x, replicate_mask), own, self.first.bias, padding="same")
+        if entered is not None:
+            h = h + entered.flatten(0, 1)
         kept: list[Tensor] = []
         for block, meet, shrink in zip(self.down, self.meet, self.shrink, strict=False):
             h = block(h, each)
