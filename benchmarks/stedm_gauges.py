@@ -20,7 +20,7 @@ import pandas as pd
 import stedm_sections
 import torch
 
-from stedm import networks, place
+from stedm import learning, place, teaching
 from stedm.config import Config
 from stedm.diagnose import diagnose
 from stedm.metrics import score
@@ -42,11 +42,11 @@ def measured(folder: Path, name: str, gauges: list[str], seed: int) -> pd.DataFr
     """Diagnoses and scores of every gauge on one held-out section."""
     train, query = stedm_sections.load(folder, name)
     config = Config()
-    bare, shown = place.without_networks(train, config, seed=seed)
+    bare, shown = learning.without_networks(train, config, seed=seed)
     tables = []
     for gauge in gauges:
         own = told(gauge, config)
-        nets, _ = networks.learn(shown, own, place.settled(bare.pair, seed), seed=seed)
+        nets, _ = teaching.learn(shown, own, place.settled(bare.pair, seed), seed=seed)
         model = replace(bare, networks=nets, config=own)
         batches = nets.batches([model.shown(query)], seed)
         random = torch.Generator().manual_seed(seed)

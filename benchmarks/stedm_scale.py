@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stedm import h5ad, place, saving
+from stedm import h5ad, learning, saving
 from stedm.config import BaseConfig, Config, NetworksConfig, SimulationConfig
 from stedm.evaluation import row
 from stedm.simulation import simulate
@@ -70,7 +70,7 @@ def prepare(folder: Path, sizes: list[int]) -> None:
         h5ad.write(part, folder / f"{size}.h5ad")
     teachers = cells[:PIECE].copy()
     teachers.obs["section"] = np.repeat(["A", "B"], PIECE // 2)
-    model = place.fit(h5ad.tissue_of(teachers), Config(base=RECIPE, networks=NetworksConfig(use=False)))
+    model = learning.fit(h5ad.tissue_of(teachers), Config(base=RECIPE, networks=NetworksConfig(use=False)))
     saving.save(model, folder / "model")
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stedm import baselines, h5ad, place
+from stedm import baselines, h5ad, learning
 from stedm.config import Config
 from stedm.evaluation import row
 from stedm.tissue import Section, Tissue, shared_genes
@@ -74,7 +74,7 @@ def measure(train: Tissue, query: Section, seed: int) -> list[dict[str, object]]
     """Rows of every method."""
     rows = [row(name, query, made) for name, made in baselines.run(train, query, seed=seed).items()]
     start = time.perf_counter()
-    model = place.fit(train, Config(), dim=2, seed=seed)
+    model = learning.fit(train, Config(), dim=2, seed=seed)
     fitted = time.perf_counter()
     made = model.predict(query, seed=seed)
     spent = {"train_s": fitted - start, "predict_s": time.perf_counter() - fitted}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "lightning", "pandas", "scipy", "matplotlib", "anndata", "rdkit")
+HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit")
 
 
 def loaded(code: str) -> set[str]:
@@ -42,3 +42,9 @@ def test_names_of_o2diffusion_come_when_asked_for() -> None:
     found = loaded("import o2diffusion; o2diffusion.FlexibleReplicateDiffusionModel")
     assert "torch" in found
     assert "lightning" not in found
+
+
+def test_who_places_cells_loads_no_trainer() -> None:
+    found = loaded("import stedm; stedm.load; stedm.Model")
+    assert "torch" in found
+    assert not found & {"lightning", "sklearn", "matplotlib"}

@@ -44,7 +44,7 @@ def tissue(cells):
 @pytest.fixture(scope="session")
 def model(tissue, quick):
     """Learned from the first two sections."""
-    from stedm.place import fit
+    from stedm.learning import fit
 
     return fit(tissue.without(["S3"]), quick)
 

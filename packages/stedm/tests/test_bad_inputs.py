@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from stedm import h5ad
-from stedm.place import fit
+from stedm.learning import fit
 from stedm.tissue import DataError, Tissue, check_teaches, shared_genes
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stedm import baselines, saving
+from stedm.learning import fit
 from stedm.metrics import score
-from stedm.place import fit
 
 
 def test_a_held_out_section_is_placed_better_than_by_ridge(model, tissue):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stedm.config import Config as Config
+    from stedm.learning import fit as fit
     from stedm.metrics import score as score
     from stedm.place import Model as Model
     from stedm.place import Place as Place
-    from stedm.place import fit as fit
     from stedm.saving import load as load
     from stedm.saving import save as save
     from stedm.simulation import simulate as simulate
@@ -25,7 +25,7 @@ _HOME = {
     "Config": "config",
     "Model": "place",
     "Place": "place",
-    "fit": "place",
+    "fit": "learning",
     "load": "saving",
     "save": "saving",
     "score": "metrics",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
 from stedm.genes import morans_i, neighbour_weights
 from stedm.normalise import VIEWS, views
@@ -118,6 +117,8 @@ def fit(
 
 def _principal(x: np.ndarray, most: int) -> np.ndarray:
     """Principal directions of (n, g), (g, c), largest first; of a matrix without variance one, which says nothing."""
+    from sklearn.utils.extmath import randomized_svd  # a second to load, and only training needs it
+
     x = x - x.mean(axis=0)
     value, vector = randomized_svd(x, min(most, *x.shape), n_iter=4, random_state=0)[1:]
     keep = value > 1e-5 * max(float(value[0]), 1e-300)

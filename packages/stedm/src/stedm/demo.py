@@ -10,8 +10,8 @@ import pandas as pd
 from stedm import baselines, h5ad
 from stedm.config import Config, SimulationConfig
 from stedm.evaluation import row
+from stedm.learning import fit
 from stedm.metrics import fit_similarity, score
-from stedm.place import fit
 from stedm.saving import save as save_model
 from stedm.simulation import simulate
 from stedm.tissue import place_of

@@ -11,7 +11,7 @@ import pandas as pd
 from cytosol.options import TrainerOptions
 from cytosol.trainer import fit
 from stedm.options import LearnOptions, NetOptions, PatchOptions
-from stedm.patches import PatchDataset, collate, measured_sigma
+from stedm.patches import HELD_SETS, PatchDataset, batches, collate, measured_sigma
 from stedm.structure import StructureNet, fresh_weights
 from stedm.training import GeneratorTraining, RefinerTraining, measured_spread
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from stedm.patches import Cells
 
-HELD_SETS = 16  # sets of the held-out sections that a validation looks at
 MOST_INFLATED = 4.0  # times the generator's error on training sets
-BATCH = 16  # sets looked at together where nothing is learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +77,3 @@ def train_structure(
         histories["refiner"] = fit(module, data, options=options, out=out / "refiner", **words)
     history = pd.concat(histories, names=["run"]).reset_index("run").reset_index(drop=True)
     return net.eval(), history
-
-
-def batches(data: PatchDataset, count: int = HELD_SETS) -> list[dict]:
-    """Some sets of a dataset, as batches."""
-    items = [data[i] for i in range(min(count, len(data)))]
-    return [collate(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]

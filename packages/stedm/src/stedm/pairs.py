@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from stedm import graph
 from stedm.graph import alike, apart, joined, near, with_themselves
@@ -179,6 +178,9 @@ def lesson(
 
 def fit(lessons: Sequence[Lesson | None], config: PairConfig, seed: int) -> Forest | None:
     """Boosted trees on what sections teach; None where there is nothing to tell apart."""
+    # a second to load, and only training needs it
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     given = [one for one in lessons if one is not None]
     labels = np.concatenate([one.labels for one in given]) if given else np.zeros(0, bool)
     if len(np.unique(labels)) < 2:

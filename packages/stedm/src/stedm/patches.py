@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from stedm.options import PatchOptions
 
+HELD_SETS = 16  # sets of held-out sections that a validation looks at
+BATCH = 16  # sets looked at together where nothing is learned
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -183,3 +186,9 @@ def measured_sigma(data: PatchDataset, *, sets: int = 64) -> float:
         msg = "expected cells at different places, but all coordinates are the same: check obsm['spatial']"
         raise ValueError(msg)
     return sigma
+
+
+def batches(data: PatchDataset, count: int = HELD_SETS) -> list[dict]:
+    """Some sets of a dataset, as batches."""
+    items = [data[i] for i in range(min(count, len(data)))]
+    return [collate(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]

@@ -41,13 +41,13 @@ def train(
 ) -> None:
     """Learn places from sections with coordinates, for instance: train --data ref.h5ad --out DIR base.genes=500."""
     from cytosol.config import save as save_config
-    from stedm import place, saving
+    from stedm import learning, saving
 
     cli.refuse_existing(out, force=force, resume=resume)
     chosen = common.recipe(config, overrides, seed=seed, device=device)
     _, tissue = common.cells_of(data, spatial_key=spatial_key, dim=dim)
     learned = tissue if val_section is None else tissue.without([val_section])
-    model = place.fit(learned, chosen, dim=dim, out=out / CHECKPOINTS, resume=resume)
+    model = learning.fit(learned, chosen, dim=dim, out=out / CHECKPOINTS, resume=resume)
     saving.save(model, out, force=force or resume)
     save_config(chosen, out / RECIPE)
     if model.history is not None:
