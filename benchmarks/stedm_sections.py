@@ -14,7 +14,6 @@ import os
 import platform
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ import pandas as pd
 from stedm import baselines, h5ad, learning
 from stedm.config import Config
 from stedm.evaluation import row
-from stedm.tissue import Section, Tissue, shared_genes
+from stedm.tissue import Section, Tissue, shared_genes, thinned
 
 HERE = Path(__file__).parent
 SETS = {  # file of the training sections, file of the scored one, its label
@@ -58,16 +57,9 @@ def load(folder: Path, name: str) -> tuple[Tissue, Section]:
         reference = reference.without([label])
     reference, query, _ = shared_genes(reference, query.only([label]))
     section = query.sections[0]
-    return reference, thinned(section, 0.2) if name.endswith(THINNED) else section
-
-
-def thinned(section: Section, share: float) -> Section:
-    """A section that keeps each count with a probability."""
-    counts = section.counts.copy()
-    random = np.random.default_rng(0)
-    counts.data = random.binomial(counts.data.astype(int), share).astype(np.float32)
-    counts.eliminate_zeros()
-    return replace(section, counts=counts)
+    if name.endswith(THINNED):
+        section = thinned(section, 0.2, np.random.default_rng(0))
+    return reference, section
 
 
 def measure(train: Tissue, query: Section, seed: int) -> list[dict[str, object]]:

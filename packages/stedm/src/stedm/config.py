@@ -27,6 +27,9 @@ class BaseConfig:
     landmarks: int = 1000  # cells that carry the kernel (Nystroem above)
     folds: int = 5  # of one section's cells, where there is only one section
     rounds: int = 4  # of turning and mirroring training sections onto what the others predict
+    thinned: float = (
+        0.3  # share of its counts in a second, shallower look at a held-out section; 1: there is none
+    )
     smooth: int = 5  # neighbours in expression over which a query's coordinates are averaged; 0: none
 
     def __post_init__(self) -> None:
@@ -43,6 +46,9 @@ class BaseConfig:
             msg = f"penalties: expected numbers > 0, got {self.penalties!r}"
             raise ValueError(msg)
         _above("bandwidth", self.bandwidth, 0.0)
+        if not 0.0 < self.thinned <= 1.0:
+            msg = f"thinned: expected a share in (0, 1], got {self.thinned!r}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,9 @@ def without_networks(
     tissue = check_teaches(tissue, dim)
     rng = np.random.default_rng(seed)
     mixed = replace(tissue, sections=tuple(shuffled(section, rng)[0] for section in tissue.sections))
+    count = len(
+        mixed.sections
+    )  # of what is held out, the first ones: the rest are shallower looks at the same
     with threadpool_limits(1, user_api="openmp"):  # the trees are small: threads would wait for each other
         fitted = base.fit(mixed, config.base, seed)
         held = min(fitted.error.values())
@@ -65,7 +68,7 @@ def without_networks(
         places = [h.place for h in fitted.held_out]
         pair, made = None, [related.alone(view) for view in views]
         if config.pairs.use:
-            pair, made = related.learn(views, places, config.pairs, max(held, 1e-6), seed)
+            pair, made = related.learn(views, places, config.pairs, max(held, 1e-6), seed, sections=count)
         errors = [_errors(m.coordinates, place) for m, place in zip(made, places, strict=True)]
         error = confidence.fit(views, made, errors, seed)
     facts = {
@@ -79,7 +82,7 @@ def without_networks(
     model = Model(tissue.genes, fitted.regression, pair, None, error, fitted.unit, config, facts)
     shown = [
         Shown(joined(fitted.regression.cells(h.section)), m, h.place)
-        for h, m in zip(fitted.held_out, made, strict=True)
+        for h, m in zip(fitted.held_out[:count], made[:count], strict=True)
     ]
     return model, shown
 

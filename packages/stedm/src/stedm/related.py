@@ -107,15 +107,22 @@ def smoothed(view: View, k: int) -> np.ndarray:
 
 
 def learn(
-    views: Sequence[View], places: Sequence[np.ndarray], config: PairConfig, error: float, seed: int
+    views: Sequence[View],
+    places: Sequence[np.ndarray],
+    config: PairConfig,
+    error: float,
+    seed: int,
+    *,
+    sections: int,
 ) -> tuple[PairStage | None, list[Related]]:
-    """The pair stage of training sections, and what it makes of each when the others teach it.
+    """The pair stage of training sections, and what it makes of each view when the other sections teach it.
 
-    A lone section teaches itself: its pairs are many, and their features know no cell by name. The stage is None
-    where there is nothing to tell apart, and the sections then keep their coordinates.
+    sections: how many there are; further views are of the same ones again, in the same order. A lone section teaches
+    itself: its pairs are many, and their features know no cell by name. The stage is None where there is nothing to
+    tell apart, and the sections then keep their coordinates.
     """
     rng = np.random.default_rng(seed)
-    radius = float(np.median([rms_radius(view.coordinates) for view in views]))
+    radius = float(np.median([rms_radius(view.coordinates) for view in views[:sections]]))
     found = [pairs.candidates(view, config) for view in views]
     lessons = [pairs.lesson(f, place, config, rng) for f, place in zip(found, places, strict=True)]
 
@@ -123,8 +130,14 @@ def learn(
         forest = pairs.fit(some, config, seed)
         return None if forest is None else PairStage(forest, error, radius, error < config.sharp, config)
 
-    whole, made = stage(lessons), []
-    for s, view in enumerate(views):
-        own = stage([*lessons[:s], *lessons[s + 1 :]]) if len(views) > 1 else whole
-        made.append(alone(view) if own is None or len(view) < 3 else own(view, seed, found[s]))
+    whole = stage(lessons)
+    without = [whole]
+    if sections > 1:
+        without = [
+            stage([one for k, one in enumerate(lessons) if k % sections != s]) for s in range(sections)
+        ]
+    made = []
+    for k, view in enumerate(views):
+        own = without[k % sections]
+        made.append(alone(view) if own is None or len(view) < 3 else own(view, seed, found[k]))
     return whole, made

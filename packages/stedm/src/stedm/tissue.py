@@ -108,6 +108,14 @@ def shuffled(section: Section, rng: np.random.Generator) -> tuple[Section, np.nd
     return section.take(order), np.argsort(order)
 
 
+def thinned(section: Section, share: float, rng: np.random.Generator) -> Section:
+    """A section of whole counts, each of which stays with probability `share`: as a shallower technology sees it."""
+    counts = section.counts.copy()
+    counts.data = rng.binomial(counts.data.astype(np.int64), share).astype(np.float32)
+    counts.eliminate_zeros()
+    return replace(section, counts=counts)
+
+
 def in_own_order(section: Section) -> tuple[Section, np.ndarray]:
     """The cells in an order that only their expression decides, and the order that undoes it.
 
