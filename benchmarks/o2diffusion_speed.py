@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import torch
+from watch import processor, watched
 
 from o2diffusion import imputing, oxygen_model, sampling
 from o2diffusion.conditions import Condition, read_conditions
@@ -68,16 +68,6 @@ seconds = time.perf_counter() - start
 assert filled.shape == (len(x), draws, *x.shape[1:]), filled.shape
 parameters = sum(p.numel() for p in model.model.parameters())
 json.dump({"seconds": seconds, "parameters": parameters, "pypots": pypots.__version__}, open(out, "w"))
-"""
-# A process of its own, and small: a child starts with the peak of the process that forks it.
-WATCH = """
-import json, resource, subprocess, sys, time
-start = time.perf_counter()
-code = subprocess.run(sys.argv[2:]).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-json.dump({"code": code, "seconds": time.perf_counter() - start, "peak": peak, "cpu": used.ru_utime + used.ru_stime},
-          open(sys.argv[1], "w"))
 """
 
 
@@ -206,26 +196,21 @@ def big_plate(wells: int, points: int) -> Iterator[pd.DataFrame]:
 def streaming(model: OxygenModel, asked: argparse.Namespace, folder: Path) -> list[Row]:
     """Wall time and peak memory of the `impute` verb on a big table in each format."""
     model.save(folder / "model", force=True)
-    command = Path(sys.executable).with_name("o2diffusion")
     rows = []
     for kind in asked.formats.split(","):
-        table, out, said = folder / f"big.{kind}", folder / f"filled.{kind}", folder / "said.json"
+        table, out = folder / f"big.{kind}", folder / f"filled.{kind}"
         with table_writer(table) as write:
             for frame in big_plate(asked.wells, asked.points):
                 write(frame)
         words = ["impute", folder / "model", "--data", table, "--out", out, "--draws", STREAM_DRAWS]
-        whole = [str(word) for word in (sys.executable, "-c", WATCH, said, command, *words)]
-        subprocess.run(whole, check=True, env=environment(asked.threads), stdout=subprocess.DEVNULL)
-        got = json.loads(said.read_text())
-        if got["code"]:
-            fail(f"o2diffusion impute left with {got['code']}")
-        peak = got["peak"] / 1e9
+        spent = watched("o2diffusion", words, threads=asked.threads)
+        peak = spent.peak / 1e9
         megabytes = table.stat().st_size / 1e6
         size = f"{asked.wells} wells x {asked.points} points"
         what = f"{size}, {kind} of {megabytes:.0f} MB, {STREAM_DRAWS} draws"
         rows += [
             Row(f"{what}: peak memory", f"{peak:.2f} GB", f"under {PEAK_GB:g} GB", peak < PEAK_GB),
-            Row(f"the same: time ({got['cpu']:.0f} s of processors)", f"{got['seconds']:.0f} s"),
+            Row(f"the same: time ({spent.cpu:.0f} s of processors)", f"{spent.seconds:.0f} s"),
         ]
         table.unlink()
         out.unlink()
@@ -241,14 +226,6 @@ def fail(text: str) -> None:
     """Leave with exit code 1."""
     print(text, file=sys.stderr)
     raise SystemExit(1)
-
-
-def processor() -> str:
-    """The processor's name."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write(rows: list[Row], about: str) -> None:

@@ -11,10 +11,8 @@ stedm_scale.md; the sections go to a temporary directory (--folder: elsewhere) o
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from watch import processor, watched
 
 from stedm import h5ad, learning, saving
 from stedm.config import BaseConfig, Config, NetworksConfig, SimulationConfig
@@ -34,16 +33,6 @@ SIZES = (2000, 5000, 10_000, 20_000, 50_000, 100_000)
 PIECE, GENES, SPATIAL, FEW = 2000, 1000, 300, 10
 SECONDS, PEAK_GB, EXPONENT, FULL = 600.0, 6.0, 1.2, 100_000  # the bars, and the size they are for
 RECIPE = BaseConfig(components=(30,), penalties=(0.1,))  # one choice, and of the largest that are usual
-# A process of its own, and small: a child starts with the peak of the process that forks it.
-WATCH = """
-import json, resource, subprocess, sys, time
-start = time.perf_counter()
-code = subprocess.run(sys.argv[2:]).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-json.dump({"code": code, "seconds": time.perf_counter() - start, "peak": peak, "cpu": used.ru_utime + used.ru_stime},
-          open(sys.argv[1], "w"))
-"""
 
 
 @dataclass(frozen=True)
@@ -76,20 +65,13 @@ def prepare(folder: Path, sizes: list[int]) -> None:
 
 def measure(folder: Path, size: int, threads: int) -> Run:
     """`stedm reconstruct` of one size in a process of its own."""
-    data, out, said = folder / f"{size}.h5ad", folder / "out.h5ad", folder / "said.json"
-    command = Path(sys.executable).with_name("stedm")
+    data, out = folder / f"{size}.h5ad", folder / "out.h5ad"
     words = ["reconstruct", folder / "model", "--data", data, "--out", out, "--force"]
-    whole = [str(word) for word in (sys.executable, "-c", WATCH, said, command, *words)]
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    using = os.environ | dict.fromkeys(names, str(threads))
-    subprocess.run(whole, check=True, env=using, stdout=subprocess.DEVNULL)
-    got = json.loads(said.read_text())
-    if got["code"]:
-        fail(f"stedm reconstruct left with {got['code']} at {size} cells")
+    spent = watched("stedm", words, threads=threads)
     truth = h5ad.tissue_of(h5ad.read(data)).sections[0]
     made = place_of(h5ad.tissue_of(h5ad.read(out), spatial_key="X_stedm").sections[0])
     scores = row("stedm", truth, made) if size > FEW else {"jaccard10": np.nan}
-    return Run(size, got["seconds"], got["cpu"], got["peak"] / 1e9, float(str(scores["jaccard10"])))
+    return Run(size, spent.seconds, spent.cpu, spent.peak / 1e9, float(str(scores["jaccard10"])))
 
 
 def exponent(runs: list[Run], start: Run) -> float:
@@ -127,14 +109,6 @@ def write(runs: list[Run], start: Run, threads: int) -> None:
         lines.append(f"| {what} | {value:.3g} | at most {bar:g} | {'yes' if value <= bar else 'no'} |")
     (HERE / "stedm_scale.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-
-
-def processor() -> str:
-    """The processor's name."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def fail(text: str) -> None:
