@@ -1,55 +1,37 @@
-"""Figures without global state: one style, panels in a grid, colours that colour-blind readers can tell apart.
-
-matplotlib is imported when a figure is made, and pyplot never: nothing outlives the figure.
-"""
+"""Panels for oxygen curves, and colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cytosol import figures
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008), dark ones first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-GREY = "#6B6B6B"
-STYLE: dict[str, Any] = {
-    "font.size": 11,
+OWN: dict[str, Any] = {
     "axes.titlesize": 11.5,
     "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 11,
-    "figure.titlesize": 14,
-    "figure.titleweight": "bold",
     "legend.fontsize": 10.5,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
     "lines.linewidth": 1.4,
-    "axes.unicode_minus": False,
 }
 UNITS = {"%air": "% air saturation", "%O2": "% O2", "umol/L": "µmol/L"}
-SUFFIXES = (".png", ".svg", ".pdf")
 MOST = 12  # panels of a figure
 LETTER, WIDE_LETTER = 0.085, 0.125  # width of a legend's letter and of a title's [inch], on the generous side
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """The house style while figures are made; the caller's settings come back."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):  # pyright: ignore[reportArgumentType]
-        yield
+def style() -> AbstractContextManager[None]:
+    """The house style, and what curves want of it."""
+    return figures.style(**OWN)
 
 
 def panels(
@@ -142,13 +124,3 @@ def dose_axis(axes: Axes, doses: Sequence[float]) -> np.ndarray:
     axes.set_xlabel("Concentration [µM]")
     with np.errstate(divide="ignore"):
         return np.where(np.asarray(doses) > 0, np.log10(np.asarray(doses, dtype=float)), zero)
-
-
-def save(figure: Figure, path: Path | str) -> Path:
-    """Write a figure as PNG, SVG or PDF by suffix; raises ValueError for another."""
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        msg = f"{path}: expected a picture ending in {', '.join(SUFFIXES)}, got {path.name!r}"
-        raise ValueError(msg)
-    figure.savefig(path)
-    return path

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from o2diffusion.canvas import COLOURS, GREY, legend_below, oxygen_label, panels, refuse_none, style
+from cytosol.figures import GREY
+from o2diffusion.canvas import COLOURS, legend_below, oxygen_label, panels, refuse_none, style
 from o2diffusion.likeness import curve_statistics, ks_distance
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def run(out: Path, model: OxygenModel | None = None) -> str:
 
     model: another one than the package's own.
     """
-    from o2diffusion.canvas import save
+    from cytosol.figures import save
     from o2diffusion.oxygen_model import load, summary
 
     model = load() if model is None else model

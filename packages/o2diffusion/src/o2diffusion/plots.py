@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytosol.figures import GREY, save
 from o2diffusion.canvas import (
     COLOURS,
-    GREY,
     MOST,
     beyond,
     dose_axis,
@@ -19,7 +19,6 @@ from o2diffusion.canvas import (
     oxygen_label,
     panels,
     refuse_none,
-    save,
     short,
     style,
 )

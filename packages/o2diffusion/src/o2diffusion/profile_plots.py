@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cytosol.figures import GREY
 from o2diffusion.canvas import (
     COLOURS,
-    GREY,
     MOST,
     beyond,
     dose_axis,

@@ -1,54 +1,24 @@
-"""Figures without global state: one style, a grid of panels, colours that colour-blind readers can tell apart.
-
-matplotlib is imported when a figure is made, and pyplot never: nothing outlives the figure.
-"""
+"""A grid of panels for cells and their places, and colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from cytosol.figures import GREY
 
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"  # Okabe & Ito (2008)
-STYLE: dict[str, Any] = {
-    "font.size": 11,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 11,
-    "figure.titlesize": 14,
-    "figure.titleweight": "bold",
-    "legend.fontsize": 10,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.unicode_minus": False,
-}
-SUFFIXES = (".png", ".svg", ".pdf")
 PANEL = 3.3  # [inch] width and height of a panel
 LETTER, SMALL_LETTER = 0.125, 0.082  # width of a title's and of a note's letter [inch], on the generous side
 # Corners of the colour code of a place: blue to orange across, dark to light upwards; both differences remain to
 # readers who cannot tell red from green. The corners are vivid because a tissue seldom reaches them.
 CORNERS = {(0, 0): "#001E96", (0, 1): "#2FB4FF", (1, 0): "#B42800", (1, 1): "#FFC400"}
 EDGE = 0.05  # share of the cells on each side of an axis that get its end colours
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The house style while figures are made; the caller's settings come back."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):  # pyright: ignore[reportArgumentType]
-        yield
 
 
 def grid(
@@ -166,13 +136,3 @@ def _rgb(lab: np.ndarray) -> np.ndarray:
 def short(name: str, most: int = 20) -> str:
     """A name that fits over a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def save(figure: Figure, path: Path | str) -> Path:
-    """Write a figure as PNG, SVG or PDF by suffix; raises ValueError for another."""
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        msg = f"{path}: expected a picture ending in {', '.join(SUFFIXES)}, got {path.name!r}"
-        raise ValueError(msg)
-    figure.savefig(path)
-    return path

@@ -43,7 +43,7 @@ def run(out: Path, config: Config = CONFIG) -> str:
 
     The last section of the simulated tissue is the one whose places are hidden.
     """
-    from stedm.canvas import save
+    from cytosol.figures import save
 
     cells = simulate(config.simulation, seed=config.seed)
     h5ad.write(cells, out / "tissue.h5ad")

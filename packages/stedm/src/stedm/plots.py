@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stedm.canvas import (
-    BLUE,
-    GREY,
-    ORANGE,
-    grid,
-    place_axes,
-    place_colours,
-    save,
-    scatter,
-    short,
-    style,
-)
+from cytosol.figures import BLUE, GREY, ORANGE, save, style
+from stedm.canvas import grid, place_axes, place_colours, scatter, short
 from stedm.overlay import expression
 from stedm.tissue import DataError
 

@@ -139,7 +139,7 @@ def writable(*files: Path | None, force: bool, resume: bool = False) -> bool:
 
 def picture(file: Path, *, force: bool) -> None:
     """Refuse, before any work, a picture that exists or that no picture can be written to by its suffix."""
-    from o2diffusion.canvas import SUFFIXES
+    from cytosol.figures import SUFFIXES
 
     cli.refuse_existing(file, force=force)
     if file.suffix.lower() not in SUFFIXES:

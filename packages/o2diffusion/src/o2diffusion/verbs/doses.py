@@ -94,7 +94,7 @@ def dose_response(
 
 def _draw(found: Summaries, file: Path, *, seed: int) -> None:
     """The Hill curves of the first window."""
-    from o2diffusion.canvas import save
+    from cytosol.figures import save
     from o2diffusion.dose import fit_doses
     from o2diffusion.plots import plot_doses
 

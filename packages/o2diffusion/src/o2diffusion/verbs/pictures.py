@@ -61,7 +61,7 @@ def plot(
     force: cli.Force = False,
 ) -> None:
     """Draw curves with bands, profiles by drug and concentration, calibration, or generated beside measured curves."""
-    from o2diffusion.canvas import save
+    from cytosol.figures import save
 
     common.picture(out, force=force)
     if kind == "profiles":

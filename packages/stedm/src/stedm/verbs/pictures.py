@@ -51,7 +51,7 @@ def plot(
     force: cli.Force = False,
 ) -> None:
     """Draw true beside predicted places, by section, and expected against real errors."""
-    from stedm.canvas import save
+    from cytosol.figures import save
 
     folder = _target(out, force=force)
     if color == "error" and truth is None:
@@ -122,7 +122,7 @@ class _Drawing:
 
 def _target(out: Path, *, force: bool) -> bool:
     """Whether `--out` is a folder; refuses, before any work, what exists or what no picture can be written to."""
-    from stedm.canvas import SUFFIXES
+    from cytosol.figures import SUFFIXES
 
     cli.refuse_existing(out, force=force)
     folder = out.is_dir() or not out.suffix
