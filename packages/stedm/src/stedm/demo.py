@@ -12,6 +12,7 @@ from stedm.config import Config, SimulationConfig
 from stedm.evaluation import row
 from stedm.learning import fit
 from stedm.metrics import fit_similarity, score
+from stedm.names import HOW, MADE, SD
 from stedm.saving import save as save_model
 from stedm.simulation import simulate
 from stedm.tissue import place_of
@@ -69,8 +70,8 @@ def run(out: Path, config: Config = CONFIG) -> str:
 
 def _keep(cells: AnnData, place: Place, model: Model, path: Path) -> None:
     """Write the cells with their places, as `stedm reconstruct` does."""
-    cells.obsm[h5ad.MADE], cells.obs["stedm_sd"] = place.coordinates, place.sd
-    cells.uns["stedm"] = {
+    cells.obsm[MADE], cells.obs[SD] = place.coordinates, place.sd
+    cells.uns[HOW] = {
         "unit": "that of the training coordinates",
         "training_sections": ", ".join(map(str, model.facts["sections"])),
     }

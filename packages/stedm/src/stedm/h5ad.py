@@ -15,13 +15,13 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from stedm.names import MADE, SD
 from stedm.tissue import DataError, Kind, Section, Tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 SPATIAL, SECTION = "spatial", "section"
-MADE = "X_stedm"  # obsm: what `reconstruct` writes
 CLAIM = 2**30  # bytes a matrix may claim before what is stored for it is looked at
 SWELL = 2000  # times its stored size a matrix may have in memory
 LARGEST = 1e12  # of a count or coordinate: sums of squares of such still are finite in every step
@@ -210,7 +210,7 @@ def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
     return place
 
 
-def expected_error(data: AnnData, name: str, key: str = "stedm_sd") -> np.ndarray | None:
+def expected_error(data: AnnData, name: str, key: str = SD) -> np.ndarray | None:
     """The expected error of each cell (n,), or None where there is none. DataError for one that is not above 0."""
     if key not in data.obs:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytosol import cli
+from stedm.names import DRAWN, HOW, MADE, SD
 from stedm.verbs import common
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def refine(
     key: Annotated[
         str,
         typer.Option("--key", metavar="KEY", help="Places in obsm to start from: stedm's or another tool's."),
-    ] = "X_stedm",
+    ] = MADE,
     estimate: common.Kind = "mean",
     draws: common.Draws = None,
     seed: cli.Seed = None,
@@ -176,14 +177,14 @@ def _write(
             )
         last = list(made.stages)[-1]
         drawn.append((rows, made.draws))
-    cells.obsm[h5ad.MADE], cells.obs["stedm_sd"] = places, sd
+    cells.obsm[MADE], cells.obs[SD] = places, sd
     count = min(len(d) for _, d in drawn)
     if estimate == "sample" and count > 1:
         kept = np.zeros((cells.n_obs, count * dim))
         for rows, d in drawn:
             kept[rows] = d[:count].transpose(1, 0, 2).reshape(len(rows), count * dim)
-        cells.obsm["X_stedm_draws"] = kept
-    cells.uns["stedm"] = _how(model, directory, note, estimate, last)
+        cells.obsm[DRAWN] = kept
+    cells.uns[HOW] = _how(model, directory, note, estimate, last)
     h5ad.write(cells, out)
     typer.echo(f"{out}: {cells.n_obs} cells of {len(tissue.sections)} sections placed ({last})")
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytosol import cli
+from stedm.names import MADE
 from stedm.verbs import common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from anndata import AnnData
     from matplotlib.figure import Figure
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from stedm.plots import Shade
     from stedm.tissue import Tissue
 
-MADE = "X_stedm"
-SD = "stedm_sd"
 DEMO = Path("runs/demo/stedm")
 
 
@@ -180,30 +178,9 @@ def _laid(cells: AnnData, tissue: Tissue, truth: Tissue | None) -> list[Laid]:
     from stedm import h5ad
     from stedm.overlay import lay_all
 
-    spread = _spread(cells, tissue.name)
+    spread = h5ad.expected_error(cells, tissue.name)
     rows = h5ad.rows_by_section(cells, tissue)
     return lay_all(tissue, truth, [None if spread is None else spread[own] for own in rows])
-
-
-def _spread(cells: AnnData, name: str) -> np.ndarray | None:
-    """`obs['stedm_sd']`, (n,), checked; None where there is none."""
-    import numpy as np
-
-    from stedm.tissue import DataError
-
-    if SD not in cells.obs:
-        return None
-    try:
-        made = cells.obs[SD].to_numpy(dtype=float)
-    except (TypeError, ValueError):
-        msg = f"{name}: obs[{SD!r}]: expected numbers, got {cells.obs[SD].dtype}"
-        raise DataError(msg) from None
-    bad = ~(np.isfinite(made) & (made >= 0))
-    if bad.any():
-        at = int(bad.argmax())
-        msg = f"{name}: obs[{SD!r}]: cell {cells.obs_names[at]}: expected a number >= 0, got {made[at]:g}"
-        raise DataError(msg)
-    return made
 
 
 def demo(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytosol import cli
+from stedm.names import MADE
 from stedm.verbs import common
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _scored(made: Path, truth: Path, spatial_key: str, dim: int, seed: int) -> p
     from stedm import h5ad
     from stedm.evaluation import against_truth
 
-    cells, tissue = common.cells_of(made, spatial_key=h5ad.MADE, dim=dim)
+    cells, tissue = common.cells_of(made, spatial_key=MADE, dim=dim)
     _, known = common.cells_of(truth, spatial_key=spatial_key, dim=dim)
     rows = h5ad.rows_by_section(cells, tissue)
     spread = h5ad.expected_error(cells, made.name)
