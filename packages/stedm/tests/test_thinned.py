@@ -54,3 +54,14 @@ def test_pairs_of_a_section_are_judged_by_the_others_alone(tissue, quick, monkey
     monkeypatch.setattr(pairs, "fit", lambda lessons, config, seed: taught.append(list(lessons)))
     related.learn(views, [h.place for h in held], quick.pairs, 0.5, 0, sections=3)
     assert taught == [[0, 1, 2, 3, 4, 5], [1, 2, 4, 5], [0, 2, 3, 5], [0, 1, 3, 4]]
+
+
+def test_the_networks_leave_a_shallow_section_alone_unless_asked(model, tissue):
+    """What held-out cells said of the networks was said of sections as deep as those that taught them."""
+    believed = replace(model, networks=replace(model.networks, believed=True))
+    section = tissue.sections[2]
+    thin = thinned(section, 0.3, np.random.default_rng(0))
+    assert "mean" in believed.predict(section).stages
+    assert "mean" not in believed.predict(thin).stages
+    assert "mean" in believed.predict(thin, refine=True).stages
+    assert not believed.shallow(thinned(section, 0.8, np.random.default_rng(0)))

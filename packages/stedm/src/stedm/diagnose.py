@@ -21,6 +21,7 @@ from cytosol.schedules import karras_sigmas
 from stedm.denoiser import skip_only
 from stedm.frames import Example, in_frame, loss_target, make_example
 from stedm.geometry import align, centre, jaccard, mean_square, rms_radius
+from stedm.sampling import LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,7 +149,7 @@ def open_loop_probe(
 ) -> Rows:
     """Structures drawn from pure noise: Jaccard@10 and scale, and the Jaccard over the generator's."""
     found: dict[str, list[Tensor]] = {"jaccard10": [], "scale_r": [], "jaccard10_generator": []}
-    levels = karras_sigmas(steps, sigma_min=0.02, sigma_max=OPEN_LOOP)
+    levels = karras_sigmas(steps, sigma_min=LOWEST, sigma_max=OPEN_LOOP)
     for one in held:
 
         def denoise(x: Tensor, sigma: Tensor, one: Held = one) -> Tensor:

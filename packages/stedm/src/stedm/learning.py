@@ -18,7 +18,7 @@ from stedm.networks import Shown
 from stedm.normalise import depth
 from stedm.place import Model, settled
 from stedm.teaching import learn
-from stedm.tissue import check_teaches, shuffled
+from stedm.tissue import check_teaches, shuffled, typical_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,7 @@ def without_networks(
         "components": float(fitted.regression.count),
         "held_out_rmse": held,
         "kind": tissue.kind,
+        "count": float(np.median([typical_count(section) for section in tissue.sections])),
         "mirrored": [s for s, t in zip(tissue.labels, fitted.turns, strict=True) if np.linalg.det(t) < 0],
     }
     model = Model(tissue.genes, fitted.regression, pair, None, error, fitted.unit, config, facts)

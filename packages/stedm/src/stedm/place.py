@@ -20,7 +20,7 @@ from stedm.graph import joined
 from stedm.networks import Networks, Shown
 from stedm.normalise import depth
 from stedm.related import PairStage
-from stedm.tissue import in_own_order, place_of
+from stedm.tissue import in_own_order, place_of, typical_count
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from stedm.options import Estimate
     from stedm.tissue import Section
 
+# Of the training sections' counts a cell: below it, what held-out cells said of the networks says nothing.
+SHALLOW = 0.5
 STAGES = ("regression", "smoothed", "pairs", "generator", "mean", "sample")
 
 
@@ -73,6 +75,10 @@ class Model:
         """Whether `predict` refines unless told otherwise: held-out cells said that it helps."""
         return self.networks is not None and self.networks.believed
 
+    def shallow(self, section: Section) -> bool:
+        """Whether a section's cells have far fewer counts than those of the training sections."""
+        return self.facts["kind"] == "counts" and typical_count(section) < SHALLOW * self.facts["count"]
+
     def to(self, device: torch.device) -> Model:
         """The same model, its networks on a device."""
         if self.networks is not None:
@@ -91,9 +97,9 @@ class Model:
         """Coordinates of a section's cells, whose counts are of `genes`; its own coordinates are not looked at.
 
         The same cells get the same places in whatever order they come. refine: whether the networks correct what
-        regression and pairs made; None: as the held-out cells advised, and never for a foreign section. estimate:
-        `mean` of the posterior, or one `sample` of it. Raises ValueError where networks are asked for that the model
-        does not have.
+        regression and pairs made; None: as the held-out cells advised, and never for a foreign or shallow section.
+        estimate: `mean` of the posterior, or one `sample` of it. Raises ValueError where networks are asked for that
+        the model does not have.
         """
         seed = self.config.seed if seed is None else seed
         if self.networks is None and (refine or estimate == "sample"):
@@ -107,7 +113,8 @@ class Model:
         view = pairs.View(cells, self.regression(cells), depth(own))
         stages, made = self._staged(view, seed)
         if refine is None:
-            refine = estimate == "sample" or (self.refines and not made.foreign)
+            advised = self.refines and not made.foreign and not self.shallow(section)
+            refine = estimate == "sample" or advised
         drawn = np.zeros((0, *view.coordinates.shape))
         if refine and len(own) > 1:
             drawn = self._refined(view, stages, made, estimate, draws, seed)

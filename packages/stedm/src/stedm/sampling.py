@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from stedm.structure import StructureNet
 
 SETS = 16  # sets that the networks see at once
-LOWEST = 0.02  # last noise level before 0 [sigma_data]
+# Last noise level before 0 [sigma_data], from where the mean is taken: below it is less than cells are apart.
+LOWEST = 0.06
 
 
 @dataclass(frozen=True)

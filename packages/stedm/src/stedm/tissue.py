@@ -108,6 +108,12 @@ def shuffled(section: Section, rng: np.random.Generator) -> tuple[Section, np.nd
     return section.take(order), np.argsort(order)
 
 
+def typical_count(section: Section) -> float:
+    """The median over cells of the sum of their counts; 0 without cells."""
+    total = np.asarray(section.counts.sum(axis=1)).ravel()
+    return float(np.median(total)) if len(total) else 0.0
+
+
 def thinned(section: Section, share: float, rng: np.random.Generator) -> Section:
     """A section of whole counts, each of which stays with probability `share`: as a shallower technology sees it."""
     counts = section.counts.copy()

@@ -111,6 +111,11 @@ def reconstruct(
     model = _prepared(directory, out, device, force=force)
 
     def place(section: Section, rows: np.ndarray, cells: AnnData) -> Place:
+        if refine is None and model.refines and model.shallow(section):
+            common.say(
+                f"note: section {section.label} has less than half of the training sections' counts a cell: "
+                "the networks leave it alone; --refine asks them all the same"
+            )
         return model.predict(section, refine=refine, estimate=estimate, draws=draws, seed=seed)
 
     _write(model, directory, data, out, place, estimate)
