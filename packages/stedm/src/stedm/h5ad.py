@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from stedm.names import MADE, SD
 from stedm.tissue import DataError, Kind, Section, Tissue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from anndata import AnnData
 
 SPATIAL, SECTION = "spatial", "section"
@@ -36,39 +39,48 @@ def read(path: Path | str) -> AnnData:
     if not path.is_file():
         msg = f"{path}: expected a file, there is none"
         raise DataError(msg)
+    with readable(path, "an AnnData file"):
+        with h5py.File(path, "r") as file:
+            refuse_swollen(path, file, lambda part: part.id.get_storage_size())
+        return anndata.read_h5ad(path)
+
+
+@contextmanager
+def readable(path: Path, what: str) -> Iterator[None]:
+    """Whatever a reader raises for what is damaged, as one line."""
     try:
-        _refuse_swollen(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=".*names are not unique"
-            )  # refused below, with the name
-            return anndata.read_h5ad(path)
+            # refused by `tissue_of`, with the name
+            warnings.filterwarnings("ignore", message=".*names are not unique")
+            yield
     except DataError:
         raise
-    except Exception as fault:  # noqa: BLE001 - anndata and h5py raise a dozen kinds for a damaged file
-        msg = f"{path}: expected an AnnData file, it cannot be read ({type(fault).__name__}: {fault})"
+    except Exception as fault:  # noqa: BLE001 - anndata, h5py and zarr raise a dozen kinds for a damaged file
+        msg = f"{path}: expected {what}, it cannot be read ({type(fault).__name__}: {fault})"
         raise DataError(" ".join(msg.split())[:400]) from None
 
 
-def _refuse_swollen(path: Path) -> None:
-    """Refuse a file whose matrix would fill the memory though next to nothing is stored."""
-    with h5py.File(path, "r") as file:
-        found: Any = file.get("X")
-        if found is None:
-            groups: dict[str, Any] = {where: file.get(where, {}) for where in ("layers", "raw")}
-            names = [f"{where}/{key}" for where, group in groups.items() for key in group]
-            there = [name for name in names if name.startswith("layers/") or name == "raw/X"]
-            hint = f"; there is {', '.join(there)}: copy the counts to X" if there else ""
-            msg = f"{path}: X: expected a matrix of counts, got none{hint}"
+def refuse_swollen(path: Path, group: Any, stored: Callable[[Any], int]) -> None:
+    """Refuse an AnnData (group of h5py or zarr) without X, or whose X would fill the memory though little is stored.
+
+    stored: bytes that an array takes on disk.
+    """
+    found: Any = group.get("X")
+    if found is None:
+        groups: dict[str, Any] = {where: group.get(where, {}) for where in ("layers", "raw")}
+        names = [f"{where}/{key}" for where, members in groups.items() for key in members]
+        there = [name for name in names if name.startswith("layers/") or name == "raw/X"]
+        hint = f"; there is {', '.join(there)}: copy the counts to X" if there else ""
+        msg = f"{path}: X: expected a matrix of counts, got none{hint}"
+        raise DataError(msg)
+    parts = [found] if hasattr(found, "dtype") else [found.get(k) for k in ("data", "indices")]
+    for part in parts:
+        if not hasattr(part, "dtype"):
+            continue
+        claimed = part.size * part.dtype.itemsize
+        if claimed > CLAIM and claimed > SWELL * stored(part):
+            msg = f"{path}: X claims {claimed / 2**30:.1f} GiB, {stored(part)} bytes are stored"
             raise DataError(msg)
-        parts = [found] if isinstance(found, h5py.Dataset) else [found.get(k) for k in ("data", "indices")]
-        for part in parts:
-            if not isinstance(part, h5py.Dataset):
-                continue
-            claimed = part.size * part.dtype.itemsize
-            if claimed > CLAIM and claimed > SWELL * part.id.get_storage_size():
-                msg = f"{path}: X claims {claimed / 2**30:.1f} GiB, {part.id.get_storage_size()} bytes are stored"
-                raise DataError(msg)
 
 
 def tissue_of(

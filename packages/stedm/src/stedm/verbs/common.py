@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from stedm.config import Config
     from stedm.tissue import Tissue
 
-Data = Annotated[Path, typer.Option("--data", metavar="F.h5ad", help="Cells as AnnData.")]
+CELLS = "F.h5ad|F.zarr"  # what `read` reads
+Data = Annotated[Path, typer.Option("--data", metavar=CELLS, help="Cells as AnnData or SpatialData.")]
 Out = Annotated[Path, typer.Option("--out", metavar="F.h5ad", help="AnnData to write.")]
 SpatialKey = Annotated[str, typer.Option("--spatial-key", metavar="KEY", help="Coordinates in obsm.")]
 Model = Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")]
@@ -60,11 +61,28 @@ def recipe(file: Path | None, keys: list[str], *, seed: int | None, device: str 
 def writable(file: Path, suffix: str) -> None:
     """Refuse, before any work, a file that has another suffix, or whose folder is not there."""
     if file.suffix != suffix:
-        msg = f"{file}: expected a file ending in {suffix}, got {file.name!r}"
+        hint = "; results are AnnData, also those of a SpatialData store" if file.suffix == ".zarr" else ""
+        msg = f"{file}: expected a file ending in {suffix}, got {file.name!r}{hint}"
         raise ValueError(msg)
     if not file.parent.is_dir():
         msg = f"{file}: expected a folder to write into, {file.parent} does not exist"
         raise ValueError(msg)
+
+
+def read(file: Path, key: str | None = None) -> AnnData:
+    """The cells of an AnnData file, or of a table of a SpatialData store, where what was noted is said.
+
+    key: the coordinates in obsm that will be asked for.
+    """
+    if file.suffix != ".zarr" and (file.parent.name, file.parent.parent.suffix) != ("tables", ".zarr"):
+        from stedm import h5ad
+
+        return h5ad.read(file)
+    from stedm import spatial
+
+    data, notes = spatial.read(file, key)
+    say_all(f"{file.name}: {note}" for note in notes)
+    return data
 
 
 def cells_of(
@@ -73,7 +91,7 @@ def cells_of(
     """The AnnData of a file and its tissue; what was noted is said."""
     from stedm import h5ad
 
-    data = h5ad.read(file)
+    data = read(file, spatial_key if coordinates else None)
     tissue = h5ad.tissue_of(data, name=file.name, spatial_key=spatial_key, dim=dim, coordinates=coordinates)
     say_all(f"{file.name}: {note}" for note in tissue.notes)
     return data, tissue

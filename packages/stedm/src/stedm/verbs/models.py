@@ -150,8 +150,8 @@ def refine(
 
 def _prepared(directory: Path, out: Path, device: str, *, force: bool) -> Model:
     """The model, once it is clear that the result may be written."""
+    common.writable(out, ".h5ad")  # first: who names the store itself is not to be told of --force
     cli.refuse_existing(out, force=force)
-    common.writable(out, ".h5ad")
     return common.model_of(directory, device)
 
 

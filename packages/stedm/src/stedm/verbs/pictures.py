@@ -29,7 +29,7 @@ def plot(
     *,
     made: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="What `reconstruct` wrote.")],
     truth: Annotated[
-        Path | None, typer.Option("--truth", metavar="F.h5ad", help="The same cells with coordinates.")
+        Path | None, typer.Option("--truth", metavar=common.CELLS, help="The same cells with coordinates.")
     ] = None,
     out: Annotated[
         Path,
@@ -138,7 +138,7 @@ def _prediction(file: Path, wanted: list[str]) -> tuple[AnnData, Tissue]:
     from stedm import h5ad
     from stedm.plots import FLAT, MOST
 
-    cells = h5ad.read(file)
+    cells = common.read(file, MADE)
     if MADE not in cells.obsm:
         there = ", ".join(map(str, cells.obsm.keys())) or "nothing"
         msg = f"{file.name}: obsm[{MADE!r}]: expected what `stedm reconstruct` writes, there is {there}"
@@ -164,7 +164,7 @@ def _truth(file: Path, made: Tissue, key: str) -> Tissue:
     from stedm import h5ad
     from stedm.tissue import place_of
 
-    cells = h5ad.read(file)
+    cells = common.read(file, key)
     dim = place_of(made.sections[0]).shape[1]
     if key in cells.obsm and cells.obsm[key].shape[-1] != dim:
         shape = cells.obsm[key].shape

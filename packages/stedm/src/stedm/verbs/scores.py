@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +22,16 @@ Maybe = Path | None
 def evaluate(
     *,
     made: Annotated[Maybe, typer.Argument(metavar="[OUT.h5ad]", help="What `reconstruct` wrote.")] = None,
-    truth: Annotated[Maybe, typer.Option("--truth", metavar="F.h5ad", help="Cells with coordinates.")] = None,
+    truth: Annotated[
+        Maybe, typer.Option("--truth", metavar=common.CELLS, help="Cells with coordinates.")
+    ] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple methods instead.")] = False,
     train: Annotated[
-        Maybe, typer.Option("--train", metavar="F.h5ad", help="For --baselines: sections.")
+        Maybe, typer.Option("--train", metavar=common.CELLS, help="For --baselines: sections.")
     ] = None,
-    data: Annotated[Maybe, typer.Option("--data", metavar="F.h5ad", help="For --baselines: cells.")] = None,
+    data: Annotated[
+        Maybe, typer.Option("--data", metavar=common.CELLS, help="For --baselines: cells.")
+    ] = None,
     json_file: Annotated[Path, typer.Option("--json", metavar="F.json", help="All scores.")],
     spatial_key: common.SpatialKey = "spatial",
     dim: common.Dim = 2,
@@ -54,12 +59,19 @@ def evaluate(
 
 def _meta(files: list[Path], seed: int) -> dict[str, object]:
     """What was compared, for whoever reads the numbers later."""
-    import hashlib
-
     from stedm import __version__
 
-    seen = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    seen = {file.name: _sha256(file) for file in files}
     return {"package": "stedm", "version": __version__, "files": seen, "seed": seed}
+
+
+def _sha256(file: Path) -> str:
+    """Of a file, or of what is read of a SpatialData store."""
+    if file.is_dir():
+        from stedm.spatial import fingerprint
+
+        return fingerprint(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _given(name: str, file: Path | None) -> Path:
