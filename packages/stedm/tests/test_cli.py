@@ -129,6 +129,73 @@ def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
     assert said in err[-1], err
 
 
+def test_a_section_too_small_to_teach_is_left_out_aloud(folder, capsys):
+    cells = anndata.read_h5ad(folder / "t.h5ad")
+    labels = cells.obs["section"].astype(str).to_numpy()
+    labels[:2] = "tiny"
+    cells.obs["section"] = labels
+    cells.write_h5ad(folder / "tiny.h5ad")
+    words = ["--data", folder / "tiny.h5ad", "--out", folder / "u", "networks.use=false", *TINY[:5]]
+    assert sh("train", *words) == 0
+    said = capsys.readouterr()
+    assert "tiny.h5ad: section tiny has 2 cells: too few to learn from, left out" in said.err
+    assert "3 sections, 238 cells" in said.out
+
+
+@pytest.fixture(scope="module")
+def odd(folder):
+    """Files that are cells, and of which one thing is wrong; and a model without networks."""
+    cells = anndata.read_h5ad(folder / "o.h5ad")
+    n = cells.n_obs
+    cells.obsm["X_three"], cells.obsm["X_same"] = np.zeros((n, 3)), np.ones((n, 2))
+    cells.obsm["X_nan"] = np.where(np.arange(n)[:, None] == 7, np.nan, np.arange(n)[:, None] * [1.0, 2.0])
+    cells.write_h5ad(folder / "odd.h5ad")
+    bare = cells.copy()
+    del bare.obsm["spatial"]
+    bare.write_h5ad(folder / "bare.h5ad")
+    other = cells.copy()
+    other.var_names = [f"other{i}" for i in range(cells.n_vars)]
+    other.write_h5ad(folder / "other.h5ad")
+    (folder / "cut.h5ad").write_bytes((folder / "o.h5ad").read_bytes()[:5000])
+    words = ["--data", folder / "t.h5ad", "--out", folder / "plain", "networks.use=false", "networks.draws=2"]
+    assert sh("train", *words, *TINY[:5]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.h5ad --key X_three", "expected 2 columns, got shape (240, 3)"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.h5ad --key X_nan", "expected numbers up to 1e+12, got [nan, nan]"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.h5ad --key X_same", "S1: expected cells at different places"),
+        ("refine {}/plain --data {}/odd.h5ad --out {}/q.h5ad", "was trained without networks"),
+        ("refine {}/m --data {}/other.h5ad --out {}/q.h5ad", "shares 0 of 60 genes"),
+        ("refine {}/m --data {}/cut.h5ad --out {}/q.h5ad", "cut.h5ad: expected an AnnData file, it cannot be read"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/o.h5ad", "exists already"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.csv", "expected a file ending in .h5ad"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.h5ad --draws 0", "draws"),
+        ("refine {}/m --data {}/odd.h5ad --out {}/q.h5ad --estimate median", "median"),
+        ("diagnose {}/plain --data {}/t.h5ad --out {}/e", "there is nothing to diagnose"),
+        ("diagnose {}/m --data {}/bare.h5ad --out {}/e", "obsm['spatial']: expected coordinates"),
+        ("diagnose {}/m --data {}/odd.h5ad --out {}/e --spatial-key X_same", "different places"),
+        ("diagnose {}/m --data {}/odd.h5ad --out {}/e --spatial-key X_nan", "got [nan, nan]"),
+        ("diagnose {}/m --data {}/odd.h5ad --out {}/e --dim 3", "expected 3 columns"),
+        ("diagnose {}/m --data {}/other.h5ad --out {}/e", "shares 0 of 60 genes"),
+        ("diagnose {}/m --data {}/t.h5ad --out {}/t.h5ad", "exists already"),
+        ("diagnose {}/t.h5ad --data {}/t.h5ad --out {}/e", "t.h5ad"),
+        ("reconstruct {}/plain --data {}/t.h5ad --out {}/q.h5ad --refine", "trained without networks"),
+        ("reconstruct {}/m --data {}/t.h5ad --out {}/q.h5ad --no-refine --estimate sample", "needs the refiner"),
+        ("reconstruct {}/m --data {}/t.h5ad --out {}/q.h5ad --draws -1", "draws"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_refined_or_diagnosed_is_one_line(odd, capsys, words, said):
+    assert sh(*(word.format(odd) for word in words.split())) == 2
+    err = capsys.readouterr().err.strip().splitlines()
+    assert said in err[-1], err
+    assert not (odd / "q.h5ad").exists()
+    assert not (odd / "e").exists()
+
+
 def test_every_verb_has_help_and_help_is_light():
     verbs = ("simulate", "train", "reconstruct", "evaluate", "plot", "demo")
     code = (

@@ -125,10 +125,11 @@ def report(fault: Exception, name: str) -> int:
     return REFUSED if isinstance(fault, UsageError | ValueError) or _is_users_file(fault) else FAILED
 
 
-def refuse_existing(path: Path, *, force: bool = False, resume: bool = False) -> None:
+def refuse_existing(path: Path, *, force: bool = False, resume: bool | None = None) -> None:
     """Raise ValueError where `path` holds something already and neither `force` nor `resume` is given.
 
-    An empty directory is nothing. The caller overwrites or goes on; nothing is deleted here.
+    resume: None where the verb cannot go on with what it began. An empty directory is nothing. The caller overwrites or
+    goes on; nothing is deleted here.
     """
     if force and resume:
         message = "--force and --resume contradict each other: give one"
@@ -137,7 +138,8 @@ def refuse_existing(path: Path, *, force: bool = False, resume: bool = False) ->
     empty = there and path.is_dir() and not any(path.iterdir())
     if there and not empty and not (force or resume):
         message = f"{path} exists already: give another --out, or --force to overwrite it"
-        raise ValueError(message + (", or --resume to go on with it" if path.is_dir() else ""))
+        goes_on = resume is not None and path.is_dir()
+        raise ValueError(message + (", or --resume to go on with it" if goes_on else ""))
 
 
 def _message(fault: Exception) -> str:

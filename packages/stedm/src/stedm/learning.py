@@ -58,9 +58,7 @@ def without_networks(
     tissue = check_teaches(tissue, dim)
     rng = np.random.default_rng(seed)
     mixed = replace(tissue, sections=tuple(shuffled(section, rng)[0] for section in tissue.sections))
-    count = len(
-        mixed.sections
-    )  # of what is held out, the first ones: the rest are shallower looks at the same
+    count = len(mixed.sections)  # what is held out after these are shallower looks at the same
     with threadpool_limits(1, user_api="openmp"):  # the trees are small: threads would wait for each other
         fitted = base.fit(mixed, config.base, seed)
         held = min(fitted.error.values())

@@ -105,6 +105,15 @@ def model_of(directory: Path, device: str) -> place.Model:
     return saving.load(directory).to(pick_device(device))
 
 
+def teaching(tissue: Tissue, dim: int) -> Tissue:
+    """The sections with places that something can be learned from; what is left out is said."""
+    from stedm.tissue import check_teaches
+
+    found = check_teaches(tissue, dim)
+    say_all(f"{tissue.name}: {note}" for note in found.notes[len(tissue.notes) :])
+    return found
+
+
 def known_cells(model: place.Model, tissue: Tissue) -> tuple[Tissue, str]:
     """A tissue with the model's genes, in its order, and a note of what was dropped; what is odd is said."""
     from stedm.tissue import Tissue, shared_genes

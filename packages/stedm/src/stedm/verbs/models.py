@@ -48,6 +48,7 @@ def train(
     chosen = common.recipe(config, overrides, seed=seed, device=device)
     _, tissue = common.cells_of(data, spatial_key=spatial_key, dim=dim)
     learned = tissue if val_section is None else tissue.without([val_section])
+    learned = common.teaching(learned, dim)
     model = learning.fit(learned, chosen, dim=dim, out=out / CHECKPOINTS, resume=resume)
     saving.save(model, out, force=force or resume)
     save_config(chosen, out / RECIPE)

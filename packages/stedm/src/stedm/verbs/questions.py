@@ -40,7 +40,7 @@ def diagnose(
         raise ValueError(msg)
     chosen = model.config.seed if seed is None else seed
     _, tissue = common.cells_of(data, spatial_key=spatial_key, dim=dim)
-    tissue, _ = common.known_cells(model, tissue)
+    tissue, _ = common.known_cells(model, common.teaching(tissue, dim))
     known = [label for label in tissue.labels if label in model.facts["sections"]]
     if known:
         common.say(f"note: the model learned from sections named {', '.join(known)}: held-out ones say more")

@@ -97,10 +97,10 @@ def _scored(made: Path, truth: Path, spatial_key: str, dim: int, seed: int) -> p
 def _baselines(train: Path, data: Path, spatial_key: str, dim: int, seed: int) -> pd.DataFrame:
     """The simple methods, trained and scored."""
     from stedm.evaluation import of_baselines
-    from stedm.tissue import check_teaches, shared_genes
+    from stedm.tissue import shared_genes
 
     _, reference = common.cells_of(train, spatial_key=spatial_key, dim=dim)
     _, query = common.cells_of(data, spatial_key=spatial_key, dim=dim)
-    reference, query, note = shared_genes(check_teaches(reference, dim), query)
+    reference, query, note = shared_genes(common.teaching(reference, dim), query)
     common.say(f"note: {note}")
     return of_baselines(reference, query, seed=seed)
