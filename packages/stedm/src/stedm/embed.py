@@ -87,7 +87,8 @@ def _cost(
     near = ((y[rows] - y[columns]) ** 2).sum(dim=1)
     others = torch.arange(n) if n <= DENSE else torch.randperm(n, generator=generator)[:DENSE]
     some = torch.arange(n) if n <= DENSE else torch.randperm(n, generator=generator)[:DENSE]
-    away = _LogRepulsion.apply(y[some], y[others], some[:, None] == others[None], gaussian)
+    # In single precision: it is most of the work, and its gradient is a sum over all.
+    away = _LogRepulsion.apply(y[some].float(), y[others].float(), some[:, None] == others[None], gaussian)
     return (p * (near if gaussian else torch.log1p(near))).sum() + away
 
 
