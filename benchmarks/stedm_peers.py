@@ -1,7 +1,7 @@
 """Time and accuracy of stedm beside novoSpaRc and CeLEry, in one run on held-out sections.
 
     uv run python benchmarks/stedm_peers.py [--novosparc PYTHON] [--celery PYTHON] [--data DIR] [--sets A6,bdtnp]
-        [--threads 1] [--seed 0] [--limit 3600]
+        [--threads 1] [--seed 0] [--limit 3600] [--out FILE]
 
 PYTHON is the interpreter of an environment of its own that holds the peer, which is no dependency of this project:
 `uv venv E && uv pip install --python E/bin/python novosparc`, and likewise CeLEryPy. Sets are those of
@@ -22,7 +22,7 @@ CeLEry       `Fit_cord` and `Predict_cord` as in its tutorial: hidden_dims [30, 
 
 The peers' genes, normalisation and unit places are those of `stedm.baselines` and are prepared before their clock
 starts. A peer that does not run, or not within --limit seconds, is told in one line and stands in the table as such.
-Writes stedm_peers.md. Exits 1 where data or an interpreter that was named is absent.
+Writes stedm_peers.md (--out: elsewhere). Exits 1 where data or an interpreter that was named is absent.
 """
 
 from __future__ import annotations
@@ -235,13 +235,13 @@ def told(row: Row) -> Row:
     return row
 
 
-def write(rows: list[Row], about: str) -> None:
+def write(rows: list[Row], about: str, out: Path) -> None:
     """The table."""
     own = {row.name: row for row in rows if row.method == OWN}
     lines = ["# stedm beside novoSpaRc and CeLEry on held-out sections", "", about, ""]
     lines += [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
     lines += [f"| {' | '.join(row.cells(own.get(row.name)))} |" for row in rows]
-    (HERE / "stedm_peers.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -254,6 +254,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=3600.0)
+    parser.add_argument("--out", type=Path, default=HERE / "stedm_peers.md")
     asked = parser.parse_args()
     names = asked.sets.split(",")
     if fault := absent(asked, names):
@@ -273,11 +274,11 @@ def main() -> int:
     for name in names:
         train, query = mixed(asked.data, name, asked.seed)
         rows += own_rows(train, query, name, asked)
-        write(rows, about)
+        write(rows, about, asked.out)
         for peer in peers(train, query, asked):
             rows.append(peer_row(peer, query, name, asked))
-            write(rows, about)
-    print((HERE / "stedm_peers.md").read_text(encoding="utf-8"))
+            write(rows, about, asked.out)
+    print(asked.out.read_text(encoding="utf-8"))
     return 0
 
 
