@@ -13,9 +13,9 @@ novoSpaRc    Its way with a reference atlas: `Tissue(query, locations)`, `setup_
              markers_to_use, num_neighbors_s=5, num_neighbors_t=5)`, `reconstruct(alpha_linear=0.8, epsilon)`. Locations
              and atlas are the places and expression of the last training section, or of all of them laid on each
              other; markers are the protocol's genes in log1p(CP10K). A cell's place is the mean location under its
-             row of the coupling. epsilon 0.005 and 0.05: of those tried, none found more
-             neighbours. There is no training: all of it is placing. Its search for a larger epsilon reads a warning that POT once
-             printed; it is printed again here, or the search would be dead.
+             row of the coupling. epsilon 0.005 and 0.05: of those tried, none found more neighbours. There is no
+             training: all of it is placing. Its search for a larger epsilon reads a warning that POT once printed; it
+             is printed again here, or the search would be dead.
 CeLEry       `Fit_cord` and `Predict_cord`: hidden_dims [30, 25, 15], at most 500 epochs, no
              augmentation; the protocol's genes z-scored within section, places of RMS radius 100 (it adds a margin of
              one unit). num_workers=0 instead of 1, as its one loading process makes it several times slower.

@@ -39,6 +39,12 @@ def test_a_reconstruction_keeps_cells_order_and_names(folder):
     assert made.obsm["X_stedm"].shape == (240, 2)
     assert (made.obs["stedm_sd"] > 0).all()
     assert made.uns["stedm"]["training_sections"] == "S1, S2"
+    kin = made.obsp["stedm_neighbours"]
+    assert kin.shape == (240, 240)
+    assert 0 < kin.data.min() <= kin.data.max() <= 1
+    rows, columns = kin.nonzero()
+    assert (made.obs["section"].to_numpy()[rows] == made.obs["section"].to_numpy()[columns]).all()
+    assert (rows != columns).all()
     assert (folder / "m" / "config.yaml").exists()
 
 
@@ -81,7 +87,9 @@ def test_scores_are_printed_and_kept(folder, capsys):
     assert found["meta"]["package"] == "stedm"
     rows = [row for row in found["rows"] if row["metric"] == "jaccard10"]
     assert [row["dataset"] for row in rows] == ["S1", "S2", "S3"]
-    assert "Procrustes" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "Procrustes" in said.out
+    assert "learned from sections named S1, S2: of how good it is, others tell" in said.err
 
 
 def test_simple_methods_are_scored(folder):
@@ -89,6 +97,7 @@ def test_simple_methods_are_scored(folder):
     assert sh("evaluate", "--baselines", "--train", table, "--data", table, "--json", file, "--force") == 0
     assert {row["method"] for row in json.loads(file.read_text())["rows"]} == {
         "ridge",
+        "ridge, aligned",
         "kNN",
         "MLP",
         "expression PCA",
@@ -112,6 +121,10 @@ def test_rows_in_another_order_give_the_same_places(folder):
     [
         (["train", "--data", "{}/none.h5ad", "--out", "{}/x"], "expected a file"),
         (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "base.gens=5"], "did you mean"),
+        (
+            ["train", "--data", "{}/t.h5ad", "--out", "{}/x", "network.use=false"],
+            "did you mean 'networks.use'",
+        ),
         (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "--val-section", "S9"], "'S9'"),
         (["train", "--data", "{}/t.h5ad", "--out", "{}/x", "--dim", "3"], "expected 3 columns"),
         (["train", "--data", "{}/t.h5ad", "--out", "{}/m"], "exists already"),

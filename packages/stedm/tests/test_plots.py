@@ -98,6 +98,7 @@ def test_pictures_are_written_and_their_text_does_not_overlap(laid, tissues, tmp
         "error.svg": plots.plot_places(laid, plots.by_error(laid)),
         "gene.pdf": plots.plot_places(laid, plots.by_gene(tissues[0], "gene3")),
         "calibration.png": plots.plot_calibration(laid),
+        "careful.png": plots.plot_calibration([replace(one, sd=one.sd + one.error.max()) for one in laid]),
         "methods.png": plots.plot_methods(
             laid[0].truth, dict.fromkeys(("stedm", "ridge", "kNN"), (laid[0].predicted, laid[0].scores))
         ),

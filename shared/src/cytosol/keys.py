@@ -50,7 +50,7 @@ def hint(key: str, types: Mapping[str, Any]) -> str:
     """The nearest known key (the same name elsewhere first), or the keys of the same section."""
     section, dot, name = key.rpartition(".")
     elsewhere = [known for known in types if name and known.rpartition(".")[2] == name]
-    near = elsewhere or difflib.get_close_matches(key, types, n=1)
+    near = difflib.get_close_matches(key, elsewhere or types, n=1, cutoff=0.0 if elsewhere else 0.6)
     if name and near:
         return f"did you mean {near[0]!r}?"
     level = [known for known in types if known.startswith(section + dot)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from stedm import networks, pairs, related
 from stedm.base import Regression
@@ -50,6 +51,12 @@ class Place:
     stages: dict[str, np.ndarray]
     draws: np.ndarray
     foreign: bool
+
+    def neighbours(self, rows: np.ndarray, n: int) -> sparse.csr_matrix:
+        """The probabilities as a matrix (n, n) of the file whose rows these cells are."""
+        own, k = np.repeat(rows, self.partners.shape[1]), self.chance.ravel() > 0
+        at = (own[k], rows[self.partners.ravel()[k]])
+        return sparse.csr_matrix((self.chance.ravel()[k].astype(np.float32), at), shape=(n, n))
 
 
 @dataclass(frozen=True)

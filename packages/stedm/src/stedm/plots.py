@@ -183,7 +183,9 @@ def _calibration(axes: Axes, one: Laid, unit: str, *, first: bool) -> None:
         lw=0,
         rasterized=len(sd) > 3000,
     )
-    axes.plot(sd[beyond], np.full(beyond.sum(), most), "^", color=BLUE, alpha=0.5, ms=4, mew=0, clip_on=False)
+    if beyond.any():  # an empty artist that is not clipped takes the whole figure for its own
+        at = np.full(beyond.sum(), most)
+        axes.plot(sd[beyond], at, "^", color=BLUE, alpha=0.5, ms=4, mew=0, clip_on=False)
     means = binned(sd, error)
     axes.plot(*means.T, "o", color=ORANGE, ms=6, mec="white", mew=0.6)
     axes.set(xlim=(0, most), ylim=(0, most), aspect="equal", xlabel=f"Expected distance [{unit}]")

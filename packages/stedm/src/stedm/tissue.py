@@ -153,8 +153,8 @@ def shared_genes(reference: Tissue, query: Tissue) -> tuple[Tissue, Tissue, str]
     if len(genes) < min(10, smaller) or len(genes) < 0.1 * smaller:
         msg = (
             f"{query.name}: shares {len(genes)} of {len(query.genes)} genes with the reference's "
-            f"{len(reference.genes)} (here {query.genes[0]!r}, there "
-            f"{reference.genes[0]!r}): expected the same naming of genes"
+            f"{len(reference.genes)} (here {str(query.genes[0])!r}, there "
+            f"{str(reference.genes[0])!r}): expected the same naming of genes, symbols or Ensembl ids"
         )
         raise DataError(msg)
     note = (

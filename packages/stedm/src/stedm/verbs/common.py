@@ -120,7 +120,8 @@ def known_cells(model: place.Model, tissue: Tissue) -> tuple[Tissue, str]:
 
     kind = model.regression.components.kind
     if tissue.kind != kind:
-        say(f"note: the model learned from {kind}, these are {tissue.kind}")
+        hint = "give raw counts if you have them: " if kind == "counts" else ""
+        say(f"note: the model learned from {kind}, these are {tissue.kind}: {hint}places may be worse")
     _, shared, note = shared_genes(Tissue((), model.genes, tissue.kind, "the model"), tissue)
     say(f"note: {note}")
     return shared.spread_to(model.genes), note

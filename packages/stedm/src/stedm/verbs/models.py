@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytosol import cli
-from stedm.names import DRAWN, HOW, MADE, SD
+from stedm.names import DRAWN, HOW, KIN, MADE, SD
 from stedm.verbs import common
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def _write(
 ) -> None:
     """Place the cells of every section and write them."""
     import numpy as np
+    from scipy import sparse
 
     from stedm import h5ad
 
@@ -173,9 +174,11 @@ def _write(
     tissue, note = common.known_cells(model, tissue)
     dim = model.regression.coefficients.shape[1]
     places, sd, drawn = np.zeros((cells.n_obs, dim)), np.zeros(cells.n_obs), []
+    kin = sparse.coo_matrix((cells.n_obs, cells.n_obs))
     for section, rows in zip(tissue.sections, h5ad.rows_by_section(cells, tissue), strict=True):
         made = place(section, rows, cells)
         places[rows], sd[rows] = made.coordinates, made.sd
+        kin = kin + made.neighbours(rows, cells.n_obs)
         if made.foreign:
             common.say(
                 f"note: section {section.label} is unlike the training sections: placed by its probable "
@@ -183,7 +186,7 @@ def _write(
             )
         last = list(made.stages)[-1]
         drawn.append((rows, made.draws))
-    cells.obsm[MADE], cells.obs[SD] = places, sd
+    cells.obsm[MADE], cells.obs[SD], cells.obsp[KIN] = places, sd, sparse.csr_matrix(kin)
     count = min(len(d) for _, d in drawn)
     if estimate == "sample" and count > 1:
         kept = np.zeros((cells.n_obs, count * dim))

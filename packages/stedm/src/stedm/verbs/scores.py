@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cytosol import cli
-from stedm.names import MADE
+from stedm.names import HOW, MADE
 from stedm.verbs import common
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ def _scored(made: Path, truth: Path, spatial_key: str, dim: int, seed: int) -> p
 
     cells, tissue = common.cells_of(made, spatial_key=MADE, dim=dim)
     _, known = common.cells_of(truth, spatial_key=spatial_key, dim=dim)
+    taught = str(cells.uns.get(HOW, {}).get("training_sections", "")).split(", ")
+    if both := [label for label in tissue.labels if label in taught]:
+        common.say(
+            f"note: the model learned from sections named {', '.join(both)}: of how good it is, others tell"
+        )
     rows = h5ad.rows_by_section(cells, tissue)
     spread = h5ad.expected_error(cells, made.name)
     sd = [None if spread is None else spread[own] for own in rows]
