@@ -49,17 +49,28 @@ __all__ = ["Shade", "by_error", "by_gene", "by_sd", "plot_calibration", "plot_me
 
 @dataclass(frozen=True)
 class Shade:
-    """A number for each cell that becomes its colour: (n,) for each section, and what it is, unit included."""
+    """A number for each cell that becomes its colour: (n,) for each section, and what it is, unit included.
+
+    from_zero: whether the colours begin there, or, as the highest, at the lowest hundredth.
+    """
 
     label: str
     values: Sequence[np.ndarray]
+    from_zero: bool = True
 
     @property
     def limits(self) -> tuple[float, float]:
         """Ends of the colour scale, the same for all sections; the highest hundredth is beyond."""
         joined = np.concatenate(list(self.values))
-        low, high = float(min(joined.min(), 0.0)), float(np.quantile(joined, 0.99))
+        low = min(float(joined.min()), 0.0) if self.from_zero else float(np.quantile(joined, 0.01))
+        high = float(np.quantile(joined, 0.99))
         return low, high if high > low else max(float(joined.max()), low + 1.0)
+
+    @property
+    def beyond(self) -> str:
+        """At which ends of the colour scale values lie beyond, in matplotlib's word."""
+        below = any(bool((part < self.limits[0]).any()) for part in self.values)
+        return "both" if below else "max"
 
 
 def by_error(laid: Sequence[Laid], unit: str = UNKNOWN) -> Shade:
@@ -75,7 +86,7 @@ def by_sd(laid: Sequence[Laid], unit: str = UNKNOWN) -> Shade:
 def by_gene(tissue: Tissue, gene: str) -> Shade:
     """Cells coloured by a gene's expression. DataError for a gene that is not there."""
     kind = "log1p of counts per 10,000" if tissue.kind == "counts" else "as in the file"
-    return Shade(f"{gene} [{kind}]", expression(tissue, gene))
+    return Shade(f"{gene} [{kind}]", expression(tissue, gene), from_zero=False)
 
 
 def plot_places(
@@ -109,7 +120,7 @@ def plot_places(
         if shade is not None:
             where = list(axes[: 1 + int(known)].flat)
             label = fill(shade.label, 32 * shape[0])  # no longer than the bar is high
-            bar = figure.colorbar(drawn, ax=where, extend="max", aspect=30, shrink=0.75, label=label)
+            bar = figure.colorbar(drawn, ax=where, extend=shade.beyond, aspect=30, shrink=0.75, label=label)
             bar.outline.set_visible(False)
     return figure
 
