@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit")
+HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit", "sympy")
 
 
 def loaded(code: str) -> set[str]:
@@ -48,3 +48,12 @@ def test_who_places_cells_loads_no_trainer() -> None:
     found = loaded("import stedm; stedm.load; stedm.Model")
     assert "torch" in found
     assert not found & {"lightning", "sklearn", "matplotlib"}
+
+
+def test_placing_cells_does_not_load_torchs_compiler() -> None:
+    """torch's optimizers do, by way of sympy: seconds, before the first step."""
+    cells = "np.random.default_rng(0).normal(size=(20, 2)), np.arange(20)[:, None] // 2, np.ones((20, 1))"
+    words = "steps=2, anchor=1.0, error=0.5, gaussian=False, seed=0"
+    found = loaded(f"import numpy as np; from stedm.embed import embed; embed({cells}, {words})")
+    assert "torch" in found
+    assert "sympy" not in found

@@ -14,6 +14,7 @@ import torch
 from stedm.graph import averaged
 
 DENSE = 1000  # cells; the sample is as large
+MEAN, SQUARE = 0.9, 0.999  # how much of the slope and of its square Adam remembers
 
 
 def smooth(
@@ -53,17 +54,19 @@ def embed(
     generator = torch.Generator().manual_seed(seed)
     unit = _unit(start, partners)
     first = torch.as_tensor(start / unit)
-    y = first.clone().requires_grad_()
-    optimizer = torch.optim.Adam([y], lr=0.1)
+    y = first.clone()
+    mean, square = torch.zeros_like(y), torch.zeros_like(y)
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.1 * (1 - step / steps) + 0.005
-        optimizer.zero_grad()
+        y.requires_grad_()
         loss = _cost(y, rows, columns, p, generator, gaussian=gaussian)
         pull = ((y - first) ** 2).sum(dim=1).mean() * (unit / error) ** 2 / 2
-        (loss + anchor * pull).backward()
-        optimizer.step()
-    return y.detach().numpy() * unit
+        (slope,) = torch.autograd.grad(loss + anchor * pull, y)
+        # Adam (Kingma and Ba 2015, algorithm 1). torch's loads its compiler first, which takes longer than all of this.
+        mean, square = MEAN * mean + (1 - MEAN) * slope, SQUARE * square + (1 - SQUARE) * slope**2
+        size = (square / (1 - SQUARE ** (step + 1))).sqrt() + 1e-8
+        rate = 0.1 * (1 - step / steps) + 0.005
+        y = y.detach() - rate * mean / (1 - MEAN ** (step + 1)) / size
+    return y.numpy() * unit
 
 
 def _unit(start: np.ndarray, partners: np.ndarray) -> float:
