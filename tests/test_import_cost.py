@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit", "sympy")
+HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit", "sympy", "scipy.stats")
 
 
 def loaded(code: str) -> set[str]:
@@ -47,7 +47,7 @@ def test_names_of_o2diffusion_come_when_asked_for() -> None:
 def test_who_places_cells_loads_no_trainer() -> None:
     found = loaded("import stedm; stedm.load; stedm.Model")
     assert "torch" in found
-    assert not found & {"lightning", "sklearn", "matplotlib"}
+    assert not found & {"lightning", "sklearn", "matplotlib", "scipy.stats"}
 
 
 def test_placing_cells_does_not_load_torchs_compiler() -> None:

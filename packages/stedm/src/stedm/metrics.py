@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import scipy  # its statistics take a second to load, and only scoring needs them
 from scipy.spatial import cKDTree
-from scipy.stats import chi2, hypergeom, spearmanr
 
 K = 10
 ALL_PAIRS = 1500  # cells
@@ -139,7 +139,7 @@ def distance_spearman(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0
     a, b = (np.linalg.norm(x[i] - x[j], axis=1) for x in (predicted, truth))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(spearmanr(a, b).statistic)
+    return float(scipy.stats.spearmanr(a, b).statistic)
 
 
 def random_floor(n: int, k: int = K) -> float:
@@ -147,7 +147,7 @@ def random_floor(n: int, k: int = K) -> float:
     if n <= k:
         return float("nan")
     common = np.arange(k + 1)
-    return float((hypergeom.pmf(common, n - 1, k, k) * common / (2 * k - common)).sum())
+    return float((scipy.stats.hypergeom.pmf(common, n - 1, k, k) * common / (2 * k - common)).sum())
 
 
 def calibrate(error: np.ndarray, sd: np.ndarray, dim: int) -> tuple[float, float, float]:
@@ -155,10 +155,14 @@ def calibrate(error: np.ndarray, sd: np.ndarray, dim: int) -> tuple[float, float
 
     sd: root of the expected squared distance from the truth; the ball is that of an isotropic Gaussian of this sd.
     """
-    rank = float(spearmanr(sd, error).statistic) if np.ptp(sd) > 0 and np.ptp(error) > 0 else float("nan")
+    rank = (
+        float(scipy.stats.spearmanr(sd, error).statistic)
+        if np.ptp(sd) > 0 and np.ptp(error) > 0
+        else float("nan")
+    )
     size = float(np.sqrt((sd**2).mean()))
     ratio = float(np.sqrt((error**2).mean())) / size if size > 0 else float("nan")
-    inside = error**2 <= sd**2 * chi2.ppf(0.9, dim) / dim
+    inside = error**2 <= sd**2 * scipy.stats.chi2.ppf(0.9, dim) / dim
     return rank, ratio, float(inside.mean())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 if TYPE_CHECKING:
     from stedm.tissue import Kind, Section
@@ -73,4 +73,4 @@ def _pearson(counts: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 def _ranks(x: np.ndarray) -> np.ndarray:
     """Ranks of each gene among the cells, ties shared, as part of n."""
-    return rankdata(x, axis=0) / max(len(x), 1)
+    return pd.DataFrame(x).rank().to_numpy() / max(len(x), 1)
