@@ -8,7 +8,18 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib", "anndata", "rdkit", "sympy", "scipy.stats")
+HEAVY = (
+    "torch",
+    "lightning",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "anndata",
+    "rdkit",
+    "sympy",
+    "scipy.stats",
+)
 
 
 def loaded(code: str) -> set[str]:
