@@ -1,0 +1,35 @@
+"""Organism types and ids."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediacvae.names import ORGANISM_TYPES, checked_id, organism_type
+
+
+@pytest.mark.parametrize("word", ORGANISM_TYPES)
+def test_a_type_is_itself(word):
+    assert organism_type(word.upper()) == word
+
+
+def test_the_usual_misspelling_is_understood():
+    assert organism_type("archea") == "archaea"
+
+
+@pytest.mark.parametrize("word", ["", "plant", "nan", "bacteria\n; drop table"])
+def test_another_type_is_refused(word):
+    with pytest.raises(ValueError, match="expected one of bacteria"):
+        organism_type(word)
+
+
+@pytest.mark.parametrize("word", ["GCF_000005845.2", "mediadive.medium:J273", "514e"])
+def test_ids_of_the_sources_are_good(word):
+    assert checked_id(word, "genome") == word
+
+
+@pytest.mark.parametrize(
+    "word", ["", "../../etc/passwd", "a..b", "a\0", "a\nb", "it's", "-x", "a/b", "x" * 129, " a"]
+)
+def test_ids_that_would_do_harm_are_refused(word):
+    with pytest.raises(ValueError, match="genome: expected"):
+        checked_id(word, "genome")
