@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 SIZES = (2000, 5000, 10_000, 20_000, 50_000, 100_000)
 PIECE, GENES, SPATIAL, FEW = 2000, 1000, 300, 10
 SECONDS, PEAK_GB, EXPONENT, FULL = 600.0, 6.0, 1.2, 100_000  # the bars, and the size they are for
+SMALL_SECONDS, SMALL = 10.0, 2000  # of a usual section
 RECIPE = BaseConfig(components=(30,), penalties=(0.1,))  # one choice, and of the largest that are usual
 
 
@@ -95,7 +96,9 @@ def write(runs: list[Run], start: Run, threads: int) -> None:
             f"| {run.cells:,} | {run.seconds:.0f} | {run.cpu:.0f} | {run.peak:.2f} GB | {run.jaccard:.3f} |"
         )
     last = runs[-1]
-    rows = []
+    rows = [
+        (f"seconds, {run.cells:,} cells", run.seconds, SMALL_SECONDS) for run in runs if run.cells == SMALL
+    ]
     if last.cells >= FULL:
         rows.append((f"seconds, {last.cells:,} cells", last.seconds, SECONDS))
         rows.append((f"peak memory [GB], {last.cells:,} cells", last.peak, PEAK_GB))
