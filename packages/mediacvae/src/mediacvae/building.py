@@ -1,0 +1,288 @@
+"""From the tables of a database to a dataset: pairs of organisms and media, split by relationship.
+
+Near clones never stand on both sides of a split; what was observed not to grow is never a pair; what cannot be used is
+left out, counted and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from mediacvae.conditions import LINEAGE, STATS, Conditioner, Organism
+from mediacvae.dataset import Dataset, DatasetError
+from mediacvae.names import organism_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Frame = Any  # a pandas DataFrame, whose methods are typed too widely to be checked
+Group = Literal["species", "genus"]
+Guessed = Literal["in", "out"]
+OWN = "own"  # the source of media that a user brought
+ALL = "all"  # of sources of media
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Genome features by one method: the genomes' ids, values (n, d) float32, and the features' names (d)."""
+
+    ids: Sequence[str]
+    values: np.ndarray
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What a dataset is built of, and how it is split."""
+
+    condition: tuple[str, ...] = (LINEAGE, STATS)
+    organism: str | None = None  # only this type
+    group: Group = "genus"  # what is never on both sides of a split
+    guessed: Guessed = "in"  # amounts whose stock strength the source guessed
+    sources: tuple[str, ...] = ()  # of media; none: that which most growth is known of, and the user's own
+    ingredients: int = 256
+    test_size: float = 0.15  # share of the pairs
+    val_size: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name, allowed in (("group", get_args(Group)), ("guessed", get_args(Guessed))):
+            if getattr(self, name) not in allowed:
+                msg = f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                raise ValueError(msg)
+        if not self.condition or self.ingredients < 1:
+            msg = "condition: expected at least one block, and ingredients at least 1"
+            raise ValueError(msg)
+        if min(self.test_size, self.val_size) < 0 or self.test_size + self.val_size >= 1:
+            msg = f"test_size and val_size: expected shares below 1 together, got {self.test_size} and {self.val_size}"
+            raise ValueError(msg)
+        if self.organism is not None:
+            organism_type(self.organism)
+
+
+def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | None = None) -> Dataset:
+    """The dataset of `mediacvae.db.Tables`. vectors: genome features by method. Raises DatasetError where nothing is left to learn from."""
+    notes: list[str] = []
+    media = _sources(tables, options, notes)
+    ingredients, library, amounts = _library(media, tables.amounts, options, notes)
+    pairs, genomes = _pairs(tables, library, options, notes)
+    known, borrowed = known_organisms(genomes, tables.taxa, vectors or {})
+    named = {name: found.names for name, found in (vectors or {}).items()}
+    conditioner = Conditioner.of(known, options.condition, named)
+    conditions = conditioner(known)
+    blind = ~np.isfinite(conditions).any(axis=1)
+    if blind.any():
+        kept = ~blind
+        notes.append(f"{blind.sum()} organisms of which no condition is known are left out")
+        genomes, conditions = genomes[kept].reset_index(drop=True), conditions[kept]
+        borrowed = borrowed[kept]
+        pairs = pairs[pairs["genome_id"].isin(genomes["genome_id"])]
+    if pairs.empty:
+        msg = "no organism with a known condition grows on a usable medium: nothing to learn from"
+        raise DatasetError(msg)
+    at = {name: row for row, name in enumerate(genomes["genome_id"])}
+    where = {name: row for row, name in enumerate(library["medium_id"])}
+    numbered: Frame = pd.DataFrame(
+        {
+            "organism": pairs["genome_id"].map(at).to_numpy(np.int64),
+            "medium": pairs["medium_id"].map(where).to_numpy(np.int64),
+            "source": pairs["source"].to_numpy(object),
+            "rank": pairs["rank"].to_numpy(object),
+        }
+    )
+    organisms = genomes[["genome_id", "organism_name", "organism_type", "genus", "species"]].copy()
+    organisms["genome"] = borrowed
+    organisms["split"] = split(organisms, numbered, options)
+    about = {
+        "condition": list(options.condition),
+        "group": options.group,
+        "guessed": options.guessed,
+        "organism": options.organism,
+        "seed": options.seed,
+        "test_size": options.test_size,
+        "val_size": options.val_size,
+    }
+    records = tables.growth[["genome_id", "medium_id", "growth", "source"]].reset_index(drop=True)
+    return Dataset(
+        ingredients,
+        conditioner,
+        organisms,
+        conditions,
+        library,
+        amounts,
+        numbered,
+        records,
+        about,
+        tuple(notes),
+    )
+
+
+def _sources(tables: Any, options: BuildOptions, notes: list[str]) -> Frame:
+    """The media of the sources that are used: sources spell and weigh the same ingredient differently."""
+    have = tables.media["source"].value_counts()
+    if ALL in options.sources:
+        return tables.media
+    chosen = list(options.sources)
+    for name in chosen:
+        if name not in have.index:
+            msg = f"sources: expected some of {', '.join([*have.index, ALL])}, got {name!r}"
+            raise DatasetError(msg)
+    if not chosen:
+        grown = tables.growth.loc[tables.growth["growth"], ["medium_id"]].merge(tables.media, on="medium_id")
+        if grown.empty:
+            msg = "no medium on which anything is known to grow: add growth (`mediacvae db add-growth`)"
+            raise DatasetError(msg)
+        chosen = [str(grown["source"].value_counts().index[0])]
+        chosen += [OWN] * (OWN in have.index and OWN not in chosen)
+        left = ", ".join(f"{name} {count:,}" for name, count in have.items() if name not in chosen)
+        if left:
+            notes.append(
+                f"media of {', '.join(chosen)}; not of other sources ({left}): --source takes them in"
+            )
+    return tables.media[tables.media["source"].isin(chosen)]
+
+
+def _library(
+    media: Frame, amounts: Frame, options: BuildOptions, notes: list[str]
+) -> tuple[tuple[str, ...], Frame, np.ndarray]:
+    """The commonest ingredients, the media that have any of them, and how much of each, (b, m) [g/L]."""
+    used = amounts[amounts["medium_id"].isin(media["medium_id"])]
+    if options.guessed == "out":
+        notes.append(f"{used['guessed'].sum():,} rows whose stock strength is guessed are left out")
+        used = used[~used["guessed"]]
+    elif used["guessed"].any():
+        notes.append(f"{used['guessed'].sum():,} of {len(used):,} amounts rest on a guessed stock strength")
+    unknown = used["g_per_l"].isna()
+    if unknown.any():
+        notes.append(f"{unknown.sum():,} rows without an amount in g/L are left out")
+    used = used[~unknown & (used["g_per_l"] > 0)]
+    count = used.groupby("ingredient")["medium_id"].nunique().reset_index(name="n")
+    top = count.sort_values(["n", "ingredient"], ascending=[False, True])["ingredient"].head(
+        options.ingredients
+    )
+    ingredients = tuple(map(str, top))
+    used = used[used["ingredient"].isin(ingredients)]
+    library = (
+        media[media["medium_id"].isin(used["medium_id"])].sort_values("medium_id").reset_index(drop=True)
+    )
+    if library.empty:
+        msg = "no medium has an ingredient with an amount in g/L"
+        raise DatasetError(msg)
+    made = np.zeros((len(library), len(ingredients)), dtype=np.float32)
+    row = {name: at for at, name in enumerate(library["medium_id"])}
+    column = {name: at for at, name in enumerate(ingredients)}
+    at = (used["medium_id"].map(row).to_numpy(), used["ingredient"].map(column).to_numpy())
+    np.add.at(made, at, used["g_per_l"].to_numpy(np.float32))
+    if missing := len(media) - len(library):
+        notes.append(
+            f"{missing:,} media without an amount of the {len(ingredients)} commonest ingredients left out"
+        )
+    return ingredients, library, made
+
+
+def _pairs(tables: Any, library: Frame, options: BuildOptions, notes: list[str]) -> tuple[Frame, Frame]:
+    """What grows on what, each pair once, and the organisms that do."""
+    growth = tables.growth.merge(tables.genomes[["genome_id", "organism_type"]], on="genome_id")
+    if options.organism is not None:
+        growth = growth[growth["organism_type"] == organism_type(options.organism)]
+    yes = growth[growth["growth"]]
+    no = growth.loc[~growth["growth"], ["genome_id", "medium_id"]].drop_duplicates()
+    pairs = yes[yes["medium_id"].isin(library["medium_id"])].drop_duplicates(["genome_id", "medium_id"])
+    both = pairs.merge(no, on=["genome_id", "medium_id"])
+    if len(both):
+        notes.append(f"{len(both)} pairs that grew by one source and not by another are left out")
+        told = set(zip(both["genome_id"], both["medium_id"], strict=True))
+        pairs = pairs[[key not in told for key in zip(pairs["genome_id"], pairs["medium_id"], strict=True)]]
+    pairs = pairs.sort_values(["genome_id", "medium_id"])
+    genomes = tables.genomes[tables.genomes["genome_id"].isin(pairs["genome_id"])]
+    return pairs, genomes.sort_values("genome_id").reset_index(drop=True)
+
+
+def known_organisms(
+    genomes: Frame, taxa: Frame, vectors: Mapping[str, Vectors]
+) -> tuple[list[Organism], np.ndarray]:
+    """What is known of each organism, and whose genome features it has: own, of its species, its genus, or none.
+
+    Lineage, GC and size that the organism does not have are those of its genus.
+    """
+    genus = taxa.drop_duplicates("genus").set_index("genus")
+    shared = {name: _by_kin(genomes, found) for name, found in vectors.items()}
+    made, borrowed = [], []
+    for row in _rows(genomes):
+        kin = genus.loc[row.genus] if row.genus in genus.index else None
+        features, whose = {}, "none"
+        for name, (values, origin) in shared.items():
+            if row.genome_id in values:
+                features[name], whose = values[row.genome_id], origin[row.genome_id]
+        made.append(
+            Organism(
+                genome_id=str(row.genome_id),
+                name=_text(row.organism_name) or _text(row.genus),
+                organism_type=_text(row.organism_type),
+                lineage=_text(row.lineage) or (None if kin is None else _text(kin["lineage"])),
+                gc=_number(row.gc_content, kin, "gc"),
+                length=_number(row.sequence_length, kin, "genome_size"),
+                vectors=features,
+            )
+        )
+        borrowed.append(whose)
+    return made, np.array(borrowed, dtype=object)
+
+
+def split(organisms: Frame, pairs: Frame, options: BuildOptions) -> np.ndarray:
+    """train, val or test for each organism, (o,): groups in random order fill test, then val, then train."""
+    names = organisms[options.group].fillna("").astype(str).to_numpy()
+    names = np.where(names == "", organisms["genome_id"].astype(str), names)
+    weight = np.bincount(pairs["organism"], minlength=len(organisms))
+    groups = np.array(sorted(set(names)))
+    order = groups[np.random.default_rng(options.seed).permutation(len(groups))]
+    count = pd.Series(weight).groupby(names).sum()
+    made, used = {}, 0.0
+    for group in order:
+        share = used / max(weight.sum(), 1)
+        made[group] = (
+            "test"
+            if share < options.test_size
+            else "val"
+            if share < options.test_size + options.val_size
+            else "train"
+        )
+        used += count[group]
+    return np.array([made[name] for name in names], dtype=object)
+
+
+def _by_kin(genomes: Frame, found: Vectors) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Features for organisms: their own, else the mean of their species, else of their genus."""
+    own = {name: found.values[at] for at, name in enumerate(found.ids)}
+    values, origin = {}, {}
+    for level in ("genus", "species", "genome_id"):  # the nearest has the last word
+        groups = genomes.groupby(genomes[level].fillna("").astype(str))
+        for label, members in groups:
+            having = [own[name] for name in members["genome_id"] if name in own]
+            if not label or not having:
+                continue
+            for name in members["genome_id"]:
+                values[name] = np.mean(having, axis=0)
+                origin[name] = "own" if level == "genome_id" else level
+    return values, origin
+
+
+def _rows(frame: Frame) -> Any:
+    """Its rows, whose columns are attributes."""
+    return frame.itertuples(index=False)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any, kin: Any, column: str) -> float | None:
+    if pd.notna(value):
+        return float(value)
+    return None if kin is None or pd.isna(kin[column]) else float(kin[column])

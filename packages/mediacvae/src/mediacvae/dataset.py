@@ -1,0 +1,182 @@
+"""A dataset on disk: what organisms grow on, as arrays that a model learns from.
+
+A folder of X_/C_/y_ arrays for train, val and test (media [g/L], conditions, organism types), `samples.parquet` (a row
+a pair of them), the library of media that can be ranked, and `dataset.json`, which says what the columns are.
+Letters: n pairs, m ingredients, d condition features, b media of the library, o organisms.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cytosol.files import write_atomically
+from mediacvae.conditions import Conditioner
+from mediacvae.names import ORGANISM_TYPES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+ABOUT, SAMPLES, LIBRARY, ORGANISMS, RECORDS = (
+    "dataset.json",
+    "samples.parquet",
+    "library.parquet",
+    "organisms.parquet",
+    "records.parquet",
+)
+FORMAT = 1
+
+
+class DatasetError(ValueError):
+    """A dataset that cannot be built or read; one line that names the file or the key."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a model learns from.
+
+    ingredients: names in the order of the columns of `media`. conditioner: organisms to rows of conditions.
+    organisms: a row an organism: genome_id, organism_name, organism_type, genus, species, split, and whose genome
+    its features are of (`own`, `species`, `genus`, `none`). conditions: (o, d), NaN where not known.
+    library: medium_id, name, min_ph, max_ph, ..., of media (b, m) [g/L].
+    pairs: organism, medium (row numbers), source, rank: the organism grows on it.
+    records: genome_id, medium_id, growth, source: everything observed, growth or none, in the library or not.
+    notes: what was left out, and why.
+    """
+
+    ingredients: tuple[str, ...]
+    conditioner: Conditioner
+    organisms: pd.DataFrame
+    conditions: np.ndarray
+    library: pd.DataFrame
+    media: np.ndarray
+    pairs: pd.DataFrame
+    records: pd.DataFrame
+    about: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def rows(self, split: str) -> np.ndarray:
+        """The pairs of a split, by number."""
+        return np.flatnonzero(self.pair_splits == split)
+
+    @property
+    def pair_splits(self) -> np.ndarray:
+        """The split of each pair, (n,): that of its organism."""
+        return self.organisms["split"].to_numpy()[self.pairs["organism"].to_numpy()]
+
+    def arrays(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Media (n, m) [g/L], conditions (n, d) and organism types (n,) of a split."""
+        own = self.pairs.iloc[self.rows(split)]
+        at = own["organism"].to_numpy()
+        kinds = self.organisms["organism_type"].map(ORGANISM_TYPES.index).to_numpy(np.int64)
+        return self.media[own["medium"].to_numpy()], self.conditions[at], kinds[at]
+
+    def samples(self) -> pd.DataFrame:
+        """A row a pair, in the order of X_train, X_val, X_test: what it is and where it is from."""
+        parts = []
+        for split in SPLITS:
+            own = self.pairs.iloc[self.rows(split)]
+            one = self.organisms.iloc[own["organism"]].reset_index(drop=True)
+            media = self.library.iloc[own["medium"]].reset_index(drop=True)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "split": split,
+                        "row": np.arange(len(own)),
+                        "genome_id": one["genome_id"],
+                        "organism_name": one["organism_name"],
+                        "organism_type": one["organism_type"],
+                        "genus": one["genus"],
+                        "species": one["species"],
+                        "genome": one["genome"],
+                        "medium_id": media["medium_id"],
+                        "medium_name": media["name"],
+                        "source": own["source"].to_numpy(),
+                        "rank": own["rank"].to_numpy(),
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+
+def write(data: Dataset, folder: Path) -> None:
+    """Write a dataset; what was there under the same names is replaced, `dataset.json` last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)  # until it is there again, the folder is no dataset
+    for split in SPLITS:
+        for name, array in zip("XCy", data.arrays(split), strict=True):
+            _array(folder / f"{name}_{split}.npy", array if name == "y" else array.astype(np.float32))
+    _array(folder / "library.npy", data.media.astype(np.float32))
+    _array(folder / "conditions.npy", data.conditions.astype(np.float32))
+    tables = {
+        SAMPLES: data.samples(),
+        LIBRARY: data.library,
+        ORGANISMS: data.organisms,
+        RECORDS: data.records,
+    }
+    for name, table in (*tables.items(), ("pairs.parquet", data.pairs)):
+        write_atomically(folder / name, table.to_parquet(index=False))
+    said = {
+        "format": FORMAT,
+        "ingredients": list(data.ingredients),
+        "condition": data.conditioner.plain(),
+        "about": data.about,
+        "notes": list(data.notes),
+    }
+    write_atomically(folder / ABOUT, (json.dumps(said, indent=1) + "\n").encode())
+
+
+def read(folder: Path) -> Dataset:
+    """Read and check a dataset. DatasetError for a folder that is none, or whose files do not fit each other."""
+    if not (folder / ABOUT).is_file():
+        msg = f"{folder}: expected a dataset made by `mediacvae build`, it has no {ABOUT}"
+        raise DatasetError(msg)
+    try:
+        said = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        tables = {
+            name: pd.read_parquet(folder / name) for name in (LIBRARY, ORGANISMS, RECORDS, "pairs.parquet")
+        }
+        arrays = [
+            np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            for name in ("library.npy", "conditions.npy")
+        ]
+        data = Dataset(
+            ingredients=tuple(said["ingredients"]),
+            conditioner=Conditioner.from_plain(said["condition"]),
+            organisms=tables[ORGANISMS],
+            conditions=arrays[1],
+            library=tables[LIBRARY],
+            media=arrays[0],
+            pairs=tables["pairs.parquet"],
+            records=tables[RECORDS],
+            about=said["about"],
+            notes=tuple(said["notes"]),
+        )
+    except (OSError, KeyError, TypeError, ValueError) as fault:
+        msg = f"{folder}: not a dataset that can be read ({str(fault).splitlines()[0]}); build it again"
+        raise DatasetError(msg) from None
+    shapes = (data.media.shape, data.conditions.shape)
+    expected = (
+        (len(data.library), len(data.ingredients)),
+        (len(data.organisms), data.conditioner.width),
+    )
+    if shapes != expected:
+        msg = f"{folder}: expected media {expected[0]} and conditions {expected[1]}, got {shapes[0]} and {shapes[1]}"
+        raise DatasetError(msg)
+    for column, most in (("organism", len(data.organisms)), ("medium", len(data.library))):
+        if not data.pairs[column].between(0, most - 1).all():
+            msg = f"{folder / 'pairs.parquet'}: {column}: expected rows from 0 to {most - 1}"
+            raise DatasetError(msg)
+    return data
+
+
+def _array(path: Path, array: np.ndarray) -> None:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    write_atomically(path, stream.getvalue())
