@@ -1,0 +1,82 @@
+"""What ingredients are, by their names."""
+
+import pytest
+
+from mediacvae import ingredients as i
+
+KNOWN = {
+    i.CARBON: (
+        "yeast extract",
+        "Bacto Peptone (BD-Difco)",
+        "Glucose",
+        "Na-acetate",
+        "L-Glutamine",
+        "horse serum",
+    ),
+    i.SALTS: (
+        "NaCl",
+        "MgSO4 x 7 H2O",
+        "NaHCO3",
+        "K2HPO4",
+        "HEPES",
+        "Tris-HCl",
+        "sea salt",
+        "(NH4)2SO4",
+        "CaCO3",
+    ),
+    i.TRACE: (
+        "FeSO4 x 7 H2O",
+        "Na2MoO4 x 2 H2O",
+        "H3BO3",
+        "EDTA",
+        "Fe(III) citrate",
+        "Na2SeO3 x 5 H2O",
+        "KBr",
+    ),
+    i.VITAMINS: (
+        "Biotin",
+        "p-Aminobenzoic acid",
+        "Calcium pantothenate",
+        "Thiamine HCl",
+        "(DL)-alpha-Lipoic acid",
+    ),
+    i.REDUCING: ("L-Cysteine HCl x H2O", "Na2S x 9 H2O", "sodium resazurin", "Na-thioglycolate"),
+    i.OTHER: ("Agar", "Tween 80", "Uracil", "Ampicillin", "something new"),
+}
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, name) for g, names in KNOWN.items() for name in names])
+def test_group_of_common_ingredients(group: str, name: str) -> None:
+    assert i.group(name) == group
+    assert i.group(f"  {name.upper()} ") == group
+    assert i.is_carbon(name) == (group == i.CARBON)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Yeast extract",
+        "tryptone",
+        "Casamino acids",
+        "rumen fluid",
+        "fetal bovine serum",
+        "seawater",
+        "soil extract",
+    ],
+)
+def test_what_has_no_known_composition_is_complex(name: str) -> None:
+    assert i.is_complex(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["Glucose", "Agar", "artificial seawater", "Starch", "NaCl", "Biotin", "Cellulose"]
+)
+def test_what_has_a_composition_is_not(name: str) -> None:
+    assert not i.is_complex(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["NaHCO3", "Na2CO3", "seawater", "EDTA", "Nicotinic acid", "Ferric ammonium citrate"]
+)
+def test_carbonates_chelators_vitamins_and_sea_water_feed_nobody(name: str) -> None:
+    assert not i.is_carbon(name)
