@@ -67,7 +67,10 @@ class BuildOptions:
 
 
 def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | None = None) -> Dataset:
-    """The dataset of `mediacvae.db.Tables`. vectors: genome features by method. Raises DatasetError where nothing is left to learn from."""
+    """The dataset of `mediacvae.db.Tables`; vectors: genome features by method.
+
+    Raises DatasetError where nothing is left to learn from.
+    """
     notes: list[str] = []
     media = _sources(tables, options, notes)
     ingredients, library, amounts = _library(media, tables.amounts, options, notes)
