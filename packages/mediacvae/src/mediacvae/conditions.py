@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Kind = Literal["tokens", "numbers"]
 LINEAGE, NAMES, STATS = "lineage", "names", "stats"
 RARE = 2  # organisms that must share a word of a lineage or a piece of a name, or it says nothing
+OTHERS = (
+    "(others)"  # root of the number of a name's pieces that no other name has: names of many are less alike
+)
 PIECES = (3, 4, 5)  # letters of the pieces a name is cut into
 
 
@@ -41,7 +44,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of features by name. tokens: 0 or 1 each; numbers: on scales of their own."""
+    """A block of features by name. tokens: 0 or 1 each (but `OTHERS`); numbers: on scales of their own."""
 
     name: str
     kind: Kind
@@ -55,6 +58,8 @@ class Block:
         if self.kind == "tokens":
             words = lineage_words(organism) if self.name == LINEAGE else pieces(organism.name)
             known = [float(word in words) for word in self.features]
+            if self.features[-1] == OTHERS:
+                known[-1] = np.sqrt(len(words.difference(self.features)))
             return np.array(known) if words else np.full(len(known), np.nan)
         if self.name == STATS:
             return stats(organism)
@@ -93,7 +98,8 @@ class Conditioner:
             if name == LINEAGE:
                 blocks.append(Block(name, "tokens", _common(map(lineage_words, organisms))))
             elif name == NAMES:
-                blocks.append(Block(name, "tokens", _common(pieces(one.name) for one in organisms)))
+                shared = _common(pieces(one.name) for one in organisms)
+                blocks.append(Block(name, "tokens", (*shared, OTHERS) if shared else ()))
             elif name == STATS:
                 blocks.append(Block(name, "numbers", ("GC [percent]", "log10 length [bases]")))
             elif name in features:

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from mediacvae.losses import hurdle, kl
+from mediacvae.parts import ConditionReader, identity
 from mediacvae.vae_options import VaeOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mediacvae.parts import Reading
 
 LEAST_SD = 0.1  # of an ingredient's log amounts: one that is always given in the same amount has none
 
@@ -60,9 +63,10 @@ def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> 
 
 
 class ConditionalMediaVAE(nn.Module):
-    """The network. Conditions (n, d) are standardised; NaN says that a feature is not known.
+    """The network. NaN in a condition (n, d) says that a feature is not known.
 
-    scale: of the ingredients' log amounts, `Scale.of` the training media.
+    scale: of the ingredients' log amounts, `Scale.of` the training media. reading: how conditions are brought to
+    numbers of a like size, `reading_of` the training conditions; without it they are read as they are.
     """
 
     log_mean: Tensor
@@ -73,7 +77,9 @@ class ConditionalMediaVAE(nn.Module):
         media_dim: int,
         condition_dim: int,
         options: VaeOptions | None = None,
+        *,
         scale: Scale | None = None,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__()
         own = options or VaeOptions()
@@ -82,9 +88,9 @@ class ConditionalMediaVAE(nn.Module):
         for name, value in (("log_mean", scale.mean), ("log_sd", scale.sd)):
             self.register_buffer(name, torch.as_tensor(np.asarray(value, dtype=np.float32)))
         self.hurdle = own.likelihood == "hurdle"
-        # A feature and whether it is known
-        self.project = nn.Linear(2 * condition_dim, own.condition) if own.condition else nn.Identity()
-        given = own.condition or 2 * condition_dim
+        self.reader = ConditionReader(reading or identity(condition_dim))
+        self.project = nn.Linear(self.reader.width, own.condition) if own.condition else nn.Identity()
+        given = own.condition or self.reader.width
         seen = media_dim * (2 if self.hurdle else 1)
         self.encoder, width = mlp(seen + given, own.encoder, norm=own.norm, dropout=own.dropout)
         self.posterior = nn.Linear(width, 2 * own.latent)
@@ -98,8 +104,7 @@ class ConditionalMediaVAE(nn.Module):
 
     def given(self, condition: Tensor) -> Tensor:
         """Conditions (n, d) with NaN as the network reads them."""
-        known = condition.isfinite()
-        return self.project(torch.cat([torch.where(known, condition, 0.0), known.to(condition.dtype)], dim=1))
+        return self.project(self.reader(condition))
 
     def read(self, media: Tensor) -> Tensor:
         """Media (n, m) [g/L] as the network reads them."""

@@ -1,0 +1,130 @@
+"""Kernel regression: what organisms like this one are given, of every ingredient the chance and the amount.
+
+Ridge regression in the space of a kernel over organisms (kernel ridge; Nystroem's approximation above `MOST`
+organisms). The penalty is chosen by cross-validation that never puts relatives on both sides. Letters: n organisms,
+m ingredients, d condition features, p landmarks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mediacvae.kernels import Kernel
+
+if TYPE_CHECKING:
+    from mediacvae.conditions import Conditioner
+
+MOST = 2000  # organisms that are landmarks
+MAIN = 0.01  # [g/L] above which an ingredient is a main one
+PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+FOLDS = 5
+
+
+class Expected(NamedTuple):
+    """Of each ingredient, (n, m): mean of log1p g/L, chance of more than `MAIN`, chance of being there at all."""
+
+    amount: np.ndarray
+    main: np.ndarray
+    there: np.ndarray
+
+    @classmethod
+    def of(cls, media: np.ndarray) -> Expected:
+        """Of media (n, m) [g/L] that are known."""
+        return cls(np.log1p(media), (media > MAIN).astype(float), (media > 0).astype(float))
+
+    def mix(self, other: Expected, share: float) -> Expected:
+        """The mean of two, `share` of the other."""
+        pairs = zip(self, other, strict=True)
+        return Expected(*((1 - share) * own + share * its for own, its in pairs))
+
+
+@dataclass(frozen=True)
+class KernelBase:
+    """A fitted regression. landmarks: (p, d) conditions. basis: (p, f). mean: (3 m,). weights: (f, 3 m)."""
+
+    kernel: Kernel
+    landmarks: np.ndarray
+    basis: np.ndarray
+    mean: np.ndarray
+    weights: np.ndarray
+    penalties: tuple[float, float]
+
+    @classmethod
+    def fit(
+        cls,
+        conditioner: Conditioner,
+        conditions: np.ndarray,
+        organism: np.ndarray,
+        media: np.ndarray,
+        groups: np.ndarray,
+        *,
+        seed: int = 0,
+    ) -> KernelBase:
+        """Fit to pairs: conditions (n, d) of organisms, organism (e,) and media (e, m) [g/L] of each pair.
+
+        groups: (n,) labels of relatives.
+        """
+        kernel = Kernel.fit(conditioner, conditions[np.unique(organism)])
+        used, at = np.unique(organism, return_inverse=True)
+        count = np.bincount(at).astype(float)
+        targets = np.concatenate(Expected.of(media), axis=1)
+        sums = np.zeros((len(used), targets.shape[1]))
+        np.add.at(sums, at, targets)
+        rng = np.random.default_rng(seed)
+        chosen = used if len(used) <= MOST else np.sort(rng.choice(used, MOST, replace=False))
+        landmarks = np.asarray(conditions[chosen], dtype=np.float64)
+        values, vectors = np.linalg.eigh(kernel(landmarks, landmarks))
+        keep = values > 1e-8 * values[-1]
+        basis = vectors[:, keep] / np.sqrt(values[keep])
+        features = kernel(np.asarray(conditions[used], dtype=np.float64), landmarks) @ basis
+        fit = _Ridge(features, sums / count[:, None], count)
+        m = media.shape[1]
+        chosen_ones = fit.choose(groups[used], [slice(0, m), slice(m, 3 * m)], rng)
+        mean, weights = fit.solve(np.arange(len(used)), chosen_ones[0])
+        rest = fit.solve(np.arange(len(used)), chosen_ones[1])[1]
+        weights[:, m:] = rest[:, m:]
+        return cls(kernel, landmarks, basis, mean, weights, (chosen_ones[0], chosen_ones[1]))
+
+    def __call__(self, conditions: np.ndarray) -> Expected:
+        """What organisms with conditions (n, d) can expect."""
+        features = self.kernel(np.asarray(conditions, dtype=np.float64), self.landmarks) @ self.basis
+        amount, main, there = np.split(self.mean + features @ self.weights, 3, axis=1)
+        return Expected(np.maximum(amount, 0.0), np.clip(main, 0.0, 1.0), np.clip(there, 0.0, 1.0))
+
+
+class _Ridge(NamedTuple):
+    """Weighted ridge regression of targets (n, t) on features (n, f); count: (n,) weights."""
+
+    features: np.ndarray
+    targets: np.ndarray
+    count: np.ndarray
+
+    def solve(self, rows: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (t,) and weights (f, t) of some rows."""
+        return self._solved(rows, (penalty,))[0]
+
+    def choose(self, groups: np.ndarray, parts: list[slice], rng: np.random.Generator) -> list[float]:
+        """For each part of the targets the penalty with the least squared error on groups left out."""
+        names = rng.permutation(np.unique(groups))
+        fold = {name: at % FOLDS for at, name in enumerate(names)}
+        own = np.array([fold[name] for name in groups])
+        error = np.zeros((len(PENALTIES), len(parts)))
+        for k in np.unique(own) if len(names) > 1 else ():
+            out = own == k
+            solved = self._solved(np.flatnonzero(~out), PENALTIES)
+            for at, (mean, weights) in enumerate(solved):
+                miss = (mean + self.features[out] @ weights - self.targets[out]) ** 2
+                error[at] += [float((self.count[out] @ miss[:, part]).sum()) for part in parts]
+        if not error.any():  # one group: nothing to choose by
+            return [PENALTIES[len(PENALTIES) // 2]] * len(parts)
+        return [PENALTIES[at] for at in error.argmin(axis=0)]
+
+    def _solved(self, rows: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        x, y, w = self.features[rows], self.targets[rows], self.count[rows]
+        mean = w @ y / w.sum()
+        values, vectors = np.linalg.eigh(x.T @ (w[:, None] * x))
+        right = vectors.T @ (x.T @ (w[:, None] * (y - mean)))
+        return [(mean, vectors @ (right / (np.maximum(values, 0.0) + p)[:, None])) for p in penalties]
