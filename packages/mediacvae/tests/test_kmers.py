@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediacvae import fasta, kmers
+from mediacvae import fasta, kernel, kmers
 
 CONTIG = st.one_of(
     st.text("ACGT"),
@@ -188,6 +188,16 @@ def run(folder, **more):
 def test_the_kernel_is_compiled_once_and_kept(tmp_path):
     assert run(tmp_path / "cache") == ["0", "1"]
     assert run(tmp_path / "cache") == ["1", "0"]
+
+
+def test_where_nothing_can_be_kept_the_kernel_is_compiled_all_the_same(monkeypatch):
+    def njit(*, cache=False, nogil):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: ("compiled", function, nogil)
+
+    monkeypatch.setattr(kernel.numba, "njit", njit)
+    assert kernel.compiled(len) == ("compiled", len, True)
 
 
 def test_a_genome_of_a_file_counts_as_its_contigs(tmp_path):

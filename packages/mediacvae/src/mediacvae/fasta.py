@@ -85,13 +85,10 @@ class Genome:
     @cached_property
     def letters(self) -> np.ndarray:
         """How many A, C, G, T and unknown letters there are, (5,) int64; gaps are none of them."""
-        found = np.zeros(5, dtype=np.int64)
-        for contig in self.contigs:
-            bases = np.frombuffer(contig.bases, dtype=np.uint8)
-            known = [np.count_nonzero(bases == letter) for letter in b"ACGT"]
-            gaps = contig.bases.count(b"-")
-            found += [*known, len(bases) - sum(known) - gaps]
-        return found
+        joined = b"".join(self.sequences)
+        letters = np.frombuffer(joined, dtype=np.uint8)
+        known = [np.count_nonzero(letters == letter) for letter in b"ACGT"]
+        return np.array([*known, len(letters) - sum(known) - joined.count(b"-")], dtype=np.int64)
 
     @property
     def length(self) -> int:

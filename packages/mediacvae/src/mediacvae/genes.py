@@ -68,13 +68,21 @@ def codon_usage(genome: Genome) -> np.ndarray:
     """The share of each codon in the genes, float64 (64,), AAA to TTT, stop codons too. Raises as `predict`."""
     joined = "---".join(predict(genome).coding).encode()  # gaps of one codon keep the frame
     found = codes(joined, 3)[::3]
-    return shares(np.bincount(found[found >= 0], minlength=64))
+    return _shares(genome, np.bincount(found[found >= 0], minlength=64))
 
 
 def amino_acid_composition(genome: Genome) -> np.ndarray:
     """The share of each amino acid in the proteins, float64 (20,), in the order of AMINO_ACIDS. Raises as `predict`."""
     letters = np.frombuffer("".join(predict(genome).proteins).encode(), dtype=np.uint8)
-    return shares(np.bincount(letters, minlength=128)[list(AMINO_ACIDS.encode())])
+    return _shares(genome, np.bincount(letters, minlength=128)[list(AMINO_ACIDS.encode())])
+
+
+def _shares(genome: Genome, counts: np.ndarray) -> np.ndarray:
+    """Counts as shares; Prodigal finds "genes" in unknown letters too."""
+    if not counts.any():
+        msg = f"{genome.path}: expected genes with known bases in them, there are none"
+        raise GenomeError(msg)
+    return shares(counts)
 
 
 def _pyrodigal() -> Any:

@@ -60,7 +60,7 @@ def count_into(words: Any, letters: Any, spans: Any, digits: Any, k: int, wide: 
 
     words (n // 8,) uint64 little-endian and letters (n,) uint8: the same text twice; spans (m, 2) int64: [start, end)
     of the parts; digits (256,) uint8: 0 to 3 for A C G T U in both cases, NO_BASE for what no k-mer holds, NO_LETTER
-    for what is passed over; wide (4**(k+1),): zeros, to work in; out (4**k,) int64.
+    for what is passed over; wide (4**(k+1),): zeros, to work in; out (4**k,): the counts.
     """
     wide_mask = _U(wide.size - 1)
     for part in range(spans.shape[0]):

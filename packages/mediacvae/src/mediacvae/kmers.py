@@ -54,10 +54,11 @@ def count_text(text: bytes, spans: np.ndarray, k: int, *, canonical: bool = Fals
     _check(k)
     letters = np.frombuffer(text, dtype=np.uint8)
     words = np.frombuffer(text, dtype="<u8", count=len(text) // 8)
-    counter = np.uint32 if len(text) < 2**32 else np.int64
-    out = np.zeros(4**k, dtype=np.int64)
-    count_into(words, letters, spans, DIGITS, k, np.zeros(4 ** (k + 1), dtype=counter), out)
-    return fold(out, k) if canonical else out
+    counter = np.uint32 if len(text) < 2**32 else np.int64  # the smaller tables stay in the cache
+    out, wide = np.zeros(4**k, dtype=counter), np.zeros(4 ** (k + 1), dtype=counter)
+    count_into(words, letters, spans, DIGITS, k, wide, out)
+    found = out.astype(np.int64)
+    return fold(found, k) if canonical else found
 
 
 def frequencies(contigs: Sequence[bytes], k: int, *, canonical: bool = False) -> np.ndarray:
