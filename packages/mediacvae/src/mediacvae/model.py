@@ -62,6 +62,28 @@ def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> 
     return nn.Sequential(*layers), inputs
 
 
+def shared(
+    mean: Tensor, logvar: Tensor, noise: Tensor, genus: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Posterior and noise (n, l) whose first `count` features are one for all rows of a genus (n,), -1 for none.
+
+    What each row says of them is multiplied, as evidence of Gaussians is (Bouchacourt et al. 2018, eq. 9).
+    """
+    labels = torch.where(genus < 0, genus.max() + 1 + torch.arange(len(genus), device=genus.device), genus)
+    _, row = labels.unique(return_inverse=True)
+    groups = int(row.max()) + 1
+    precision = (-logvar[:, :count]).exp()
+    total = precision.new_zeros(groups, count).index_add(0, row, precision)
+    weighted = precision.new_zeros(groups, count).index_add(0, row, precision * mean[:, :count])
+    first = torch.zeros(groups, dtype=torch.long, device=row.device).scatter(
+        0, row.flip(0), torch.arange(len(row) - 1, -1, -1, device=row.device)
+    )
+    together = ((weighted / total)[row], -total.log()[row], noise[first][row][:, :count])
+    pairs = zip(together, (mean, logvar, noise), strict=True)
+    made = [torch.cat([one, each[:, count:]], dim=1) for one, each in pairs]
+    return made[0], made[1], made[2]
+
+
 class ConditionalMediaVAE(nn.Module):
     """The network. NaN in a condition (n, d) says that a feature is not known.
 
@@ -141,12 +163,21 @@ class ConditionalMediaVAE(nn.Module):
         return Decoded(self.presence(hidden), self.amount(hidden))
 
     def forward(
-        self, media: Tensor, condition: Tensor, generator: torch.Generator | None = None
+        self,
+        media: Tensor,
+        condition: Tensor,
+        generator: torch.Generator | None = None,
+        genus: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Reconstruction loss (n,) [nats, or squared log1p g/L] and divergence (n, l) of media under conditions."""
+        """Reconstruction loss (n,) [nats, or squared log1p g/L] and divergence (n, l) of media under conditions.
+
+        genus: (n,) numbers, -1 for none: in a hierarchical model, media of a genus share the first features.
+        """
         given = self.given(condition)
         mean, logvar = self.posterior_of(media, given)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        if self.options.genus and genus is not None:
+            mean, logvar, noise = shared(mean, logvar, noise, genus, self.options.genus)
         out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
         divergence = kl(mean, logvar, *self.prior_of(given))
         if not self.hurdle:
@@ -193,6 +224,7 @@ class ConditionalMediaVAE(nn.Module):
         mean, logvar = self.prior_of(given)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
+        noise[:, : self.options.genus] = noise[:1, : self.options.genus]  # of one genus, so of one draw
         out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
         return Decoded(out.logits.cpu().numpy(), out.amount.cpu().numpy())  # pyright: ignore[reportArgumentType]
 

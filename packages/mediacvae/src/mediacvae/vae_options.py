@@ -11,7 +11,7 @@ Prior = Literal["conditional", "normal"]
 
 @dataclass(frozen=True, kw_only=True)
 class VaeOptions:
-    """The shape of the network. The specification's (ReLU output, mean squared error, N(0, 1)) is `spec()`."""
+    """The shape of the network; the specification's is what `TrainConfig(model_type="spec").vae()` gives."""
 
     latent: int = 32
     encoder: tuple[int, ...] = (256, 128)  # hidden features, from the medium to the latent
@@ -38,16 +38,3 @@ class VaeOptions:
             if getattr(self, name) not in allowed:
                 msg = f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
-
-
-def spec() -> VaeOptions:
-    """The network that the specification draws."""
-    return VaeOptions(
-        encoder=(256, 128),
-        decoder=(128, 64),
-        condition=0,
-        likelihood="mse",
-        prior="normal",
-        norm=True,
-        dropout=0.0,
-    )

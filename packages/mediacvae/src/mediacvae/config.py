@@ -1,0 +1,86 @@
+"""Everything a training is told, in one flat dataclass: the only truth about its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from mediacvae.names import ORGANISM_TYPES, organism_type
+from mediacvae.options import SimulationConfig
+from mediacvae.vae_options import VaeOptions
+
+ModelType = Literal["cvae", "hierarchical", "spec", "base"]
+PHASES = ("bacteria", "archaea", "fungi", "protist")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained. `model_type` spec is the specification's network, base leaves the network out."""
+
+    model_type: ModelType = "cvae"
+    epochs: int = 100  # passes over the pairs of a phase, of all phases together
+    batch_size: int = 64
+    latent_dim: int = 16
+    hidden_dims: tuple[int, ...] = (128,)  # of the encoder; the decoder's are the same the other way round
+    condition_dim: int = 16  # features that the condition is projected to; 0: it goes in as it is
+    genus_dim: int = 8  # of a hierarchical latent, those that organisms of a genus share
+    beta: float = 1.0  # weight of the divergence
+    free_bits: float = 0.05  # [nats] a latent feature, below which the divergence costs nothing
+    anneal: float = 0.3  # share of the steps over which beta rises from 0
+    lr: float = 2e-3  # peak learning rate
+    weight_decay: float = 0.02
+    dropout: float = 0.3
+    forget: float = 0.2  # share of the conditions' blocks hidden in training: they may be missing in use
+    library: float = 0.3  # share of a batch that are media of which no organism is known
+    curriculum_phases: Sequence[str] = (
+        PHASES  # organism types, one after the other; those without pairs are skipped
+    )
+    rehearsal: float = 1.0  # share of earlier phases' pairs that a phase sees again
+    share: float = 0.5  # of the network in what is expected; the rest is kernel regression's
+    draws: int = 64  # of the latent, over which an expectation is taken
+    device: str = "auto"  # auto, cpu, cuda, mps
+    seed: int = 0
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range; `archea` is understood."""
+        if self.model_type not in get_args(ModelType):
+            _refuse("model_type", f"one of {', '.join(get_args(ModelType))}", self.model_type)
+        object.__setattr__(self, "curriculum_phases", tuple(map(organism_type, self.curriculum_phases)))
+        object.__setattr__(self, "hidden_dims", tuple(self.hidden_dims))
+        phases = self.curriculum_phases
+        if not phases or len(set(phases)) < len(phases):
+            _refuse("curriculum_phases", f"some of {', '.join(ORGANISM_TYPES)}, each once", phases)
+        for name in ("epochs", "batch_size", "latent_dim", "draws"):
+            if getattr(self, name) < 1:
+                _refuse(name, "at least 1", getattr(self, name))
+        for name in ("anneal", "forget", "share", "rehearsal"):
+            if not 0 <= getattr(self, name) <= 1:
+                _refuse(name, "a share from 0 to 1", getattr(self, name))
+        if not 0 <= self.library < 1:
+            _refuse("library", "a share from 0 to below 1", self.library)
+        if min(self.beta, self.free_bits, self.weight_decay) < 0 or self.lr <= 0:
+            _refuse("beta, free_bits, weight_decay", "at least 0, and lr above 0", self)
+        self.vae()  # its own ranges
+
+    def vae(self) -> VaeOptions:
+        """The shape of the network."""
+        if self.model_type == "spec":
+            return VaeOptions(
+                latent=self.latent_dim, encoder=(256, 128), decoder=(128, 64), condition=0, likelihood="mse",
+                prior="normal", norm=True, dropout=0.0,
+            )  # fmt: skip
+        return VaeOptions(
+            latent=self.latent_dim,
+            encoder=self.hidden_dims,
+            decoder=self.hidden_dims[::-1],
+            condition=self.condition_dim,
+            genus=self.genus_dim if self.model_type == "hierarchical" else 0,
+            dropout=self.dropout,
+        )
+
+
+def _refuse(name: str, expected: str, value: object) -> None:
+    msg = f"{name}: expected {expected}, got {value!r}"
+    raise ValueError(msg)

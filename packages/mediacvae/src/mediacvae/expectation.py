@@ -1,0 +1,49 @@
+"""What the network expects of an organism: moments over its latent. Letters as in `model`; s draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mediacvae.base import MAIN, Expected
+
+if TYPE_CHECKING:
+    from mediacvae.model import ConditionalMediaVAE
+
+# Gauss-Hermite nodes and weights of a standard normal (Abramowitz and Stegun 25.4.46, n = 5): an amount's spread
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@torch.no_grad()
+def expected(net: ConditionalMediaVAE, conditions: np.ndarray, *, draws: int, seed: int = 0) -> Expected:
+    """Means over the latent and the spread of amounts, for conditions (n, d)."""
+    x = torch.as_tensor(np.asarray(conditions, dtype=np.float32), device=net.log_sd.device)
+    given = net.given(x)
+    mean, logvar = net.prior_of(given)
+    generator = torch.Generator().manual_seed(seed)
+    total = [torch.zeros(len(x), net.media_dim, device=x.device) for _ in range(3)]
+    for _ in range(draws):
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        out = net.decode(mean + (0.5 * logvar).exp() * noise, given)
+        for sum_, part in zip(total, moments(net, *out), strict=True):
+            sum_ += part / draws
+    return Expected(*(part.double().cpu().numpy() for part in total))
+
+
+def moments(
+    net: ConditionalMediaVAE, logits: torch.Tensor, amount: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean log1p g/L, chance of more than `MAIN` g/L and chance of being there, (n, m), of one latent each."""
+    if not net.hurdle:
+        log1p = amount.relu()
+        return log1p, (log1p.expm1() > MAIN).to(amount), (log1p.expm1() > MAIN).to(amount)
+    there, spread = logits.sigmoid(), net.amount_log_sd.exp()
+    log1p, main = torch.zeros_like(amount), torch.zeros_like(amount)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        grams = net.grams(amount + float(node) * spread)
+        log1p += float(weight) * torch.log1p(grams)
+        main += float(weight) * (grams > MAIN)
+    return there * log1p, there * main, there

@@ -1,0 +1,187 @@
+"""How the network learns: the Lightning module of a phase, and the curriculum of phases.
+
+A batch is pairs of organisms and media, and beside them media of which no organism is known: their condition is
+missing as a whole, which teaches the decoder what media are like. Letters as in `model`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from cytosol.options import TrainerOptions
+from cytosol.trainer import cosine_warmup, fit, step_generator
+from mediacvae.losses import free_bits
+from mediacvae.model import ConditionalMediaVAE, Scale
+from mediacvae.parts import reading_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mediacvae.conditions import Conditioner
+    from mediacvae.config import TrainConfig
+
+WARMUP = 0.1  # share of a phase's steps over which the learning rate rises
+
+
+class Pairs(TorchDataset[tuple[Tensor, Tensor, Tensor]]):
+    """Media (m,), conditions (d,) and genus of pairs, and of media without an organism (genus -1), drawn by number.
+
+    The item of a number is the same whoever asks: the resumed run sees what the whole one would have seen.
+    media: (b, m) [g/L]. conditions: (o, d). rows: (n, 2) numbers of organism and medium. genus: (o,) numbers.
+    alone: numbers of media without an organism, `share` of what is drawn.
+    """
+
+    def __init__(
+        self,
+        media: np.ndarray,
+        conditions: np.ndarray,
+        rows: np.ndarray,
+        genus: np.ndarray,
+        alone: np.ndarray,
+        *,
+        share: float,
+        seed: int,
+    ) -> None:
+        self.media, self.conditions, self.genus = media, conditions, genus
+        extra = round(len(rows) * share / (1 - share)) if len(alone) else 0
+        rng = np.random.default_rng(seed)
+        drawn = rng.choice(alone, extra, replace=extra > len(alone)) if extra else alone[:0]
+        none = np.stack([np.full(len(drawn), -1), drawn], axis=1)
+        self.rows = np.concatenate([rows, none]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
+        organism, medium = self.rows[item]
+        media = torch.from_numpy(np.array(self.media[medium], dtype=np.float32))
+        if organism < 0:
+            return media, torch.full((self.conditions.shape[1],), torch.nan), torch.tensor(-1)
+        condition = torch.from_numpy(np.array(self.conditions[organism], dtype=np.float32))
+        return media, condition, torch.tensor(self.genus[organism])
+
+
+class VaeTraining(LightningModule):
+    """One phase. begun: share of the annealing that phases before have done."""
+
+    def __init__(self, net: ConditionalMediaVAE, config: TrainConfig, *, steps: int, begun: bool) -> None:
+        super().__init__()
+        self.net, self.config, self.steps, self.begun = net.train(), config, steps, begun
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
+        """The loss of one batch: reconstruction plus the divergence, [nats] or squared log1p g/L."""
+        own, (media, condition, genus) = self.config, batch
+        generator = step_generator(own.seed, self.global_step, self.global_rank)
+        condition = self.net.reader.drop(condition, own.forget, generator)
+        loss, divergence = self.net(media, condition, generator, genus)
+        risen = 1.0 if self.begun else min(1.0, self.global_step / max(own.anneal * self.steps, 1))
+        if own.model_type == "spec":  # the mean over features, as the specification has it
+            return loss.mean() + own.beta * divergence.mean()
+        return loss.mean() + own.beta * risen * free_bits(divergence, own.free_bits)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a warm-up and a cosine."""
+        own = self.config
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=own.lr, weight_decay=own.weight_decay)
+        schedule = cosine_warmup(optimizer, int(WARMUP * self.steps), self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learn(
+    conditioner: Conditioner,
+    conditions: np.ndarray,
+    media: np.ndarray,
+    pairs: np.ndarray,
+    organisms: pd.DataFrame,
+    alone: np.ndarray,
+    config: TrainConfig,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+) -> tuple[ConditionalMediaVAE, pd.DataFrame]:
+    """Train the network through the curriculum; it and the history, a row a note, with the phase and what is kept.
+
+    conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium. organisms: a row
+    an organism, with `organism_type` and `genus`. alone: numbers of media without an organism. out: directory of the
+    checkpoints, from which `resume` goes on.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return learn(conditioner, conditions, media, pairs, organisms, alone, config, out=Path(folder))
+    used = np.unique(pairs[:, 0])
+    columns = [conditioner.columns[block.name] for block in conditioner.blocks]
+    tokens = [block.kind == "tokens" for block in conditioner.blocks]
+    reading = reading_of(np.asarray(conditions[used]), columns, tokens)
+    seen = np.unique(np.concatenate([pairs[:, 1], alone]))
+    with fresh_weights(config.seed):
+        net = ConditionalMediaVAE(
+            media.shape[1],
+            conditions.shape[1],
+            config.vae(),
+            scale=Scale.of(np.asarray(media[seen])),
+            reading=reading,
+        )
+    own = organisms["organism_type"].to_numpy()[pairs[:, 0]]
+    genus = np.unique(organisms["genus"].astype(str), return_inverse=True)[1]
+    phases = [kind for kind in config.curriculum_phases if (own == kind).any()]
+    if not phases:
+        msg = f"curriculum_phases: no pair of {', '.join(config.curriculum_phases)} to learn from"
+        raise ValueError(msg)
+    histories, rng = [], np.random.default_rng(config.seed)
+    for at, kind in enumerate(phases):
+        before = np.flatnonzero(np.isin(own, phases[:at]))
+        again = rng.permutation(before)[: round(config.rehearsal * len(before))]
+        rows = np.concatenate([np.flatnonzero(own == kind), np.sort(again)])
+        data = Pairs(
+            media, conditions, pairs[rows], genus, alone, share=config.library, seed=config.seed + at
+        )
+        batch = min(config.batch_size, len(data))
+        steps = max(1, -(-config.epochs * len(data) // (len(phases) * batch)))
+        options = TrainerOptions(
+            max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 20), val_every=steps,
+            checkpoint_every=max(steps // 4, 50), device=config.device,
+        )  # fmt: skip
+        module = VaeTraining(net, config, steps=steps, begun=at > 0)
+        history = fit(
+            module,
+            data,
+            options=options,
+            out=out / kind,
+            seed=config.seed + at,
+            resume=resume,
+            force=not resume,
+        )
+        kept = {f"loss_{name}": reconstruction(net, media, conditions, pairs[own == name]) for name in phases}
+        histories.append(history.assign(phase=kind, **kept))
+    net = net.eval().requires_grad_(requires_grad=False)
+    return net, pd.concat(histories, ignore_index=True)
+
+
+@torch.no_grad()
+def reconstruction(
+    net: ConditionalMediaVAE, media: np.ndarray, conditions: np.ndarray, pairs: np.ndarray
+) -> float:
+    """Mean reconstruction loss plus divergence of pairs (n, 2), [nats] or squared log1p g/L, without dropout."""
+    net.eval()
+    x = torch.as_tensor(np.asarray(media[pairs[:, 1]]), dtype=torch.float32)
+    c = torch.as_tensor(np.asarray(conditions[pairs[:, 0]]), dtype=torch.float32)
+    loss, divergence = net(x.to(net.log_sd.device), c.to(net.log_sd.device), torch.Generator().manual_seed(0))
+    return float((loss + divergence.sum(dim=1)).mean())
+
+
+@contextmanager
+def fresh_weights(seed: int) -> Iterator[None]:
+    """Within it, layers begin with weights that depend on the seed only; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
