@@ -79,13 +79,12 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     named = {name: found.names for name, found in (vectors or {}).items()}
     conditioner = Conditioner.of(known, options.condition, named)
     conditions = conditioner(known)
-    blind = ~np.isfinite(conditions).any(axis=1)
-    if blind.any():
-        kept = ~blind
-        notes.append(f"{blind.sum()} organisms of which no condition is known are left out")
-        genomes, conditions = genomes[kept].reset_index(drop=True), conditions[kept]
-        borrowed = borrowed[kept]
-        pairs = pairs[pairs["genome_id"].isin(genomes["genome_id"])]
+    blind = set(genomes["genome_id"][~np.isfinite(conditions).any(axis=1)]) & set(pairs["genome_id"])
+    if blind:
+        notes.append(
+            f"{len(blind)} organisms of which no condition is known: their media are not learned from"
+        )
+        pairs = pairs[~pairs["genome_id"].isin(blind)]
     if pairs.empty:
         msg = "no organism with a known condition grows on a usable medium: nothing to learn from"
         raise DatasetError(msg)
@@ -111,18 +110,19 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
         "test_size": options.test_size,
         "val_size": options.val_size,
     }
-    records = tables.growth[["genome_id", "medium_id", "growth", "source"]].reset_index(drop=True)
+    records, recipes = _records(tables, at, notes)
     return Dataset(
-        ingredients,
-        conditioner,
-        organisms,
-        conditions,
-        library,
-        amounts,
-        numbered,
-        records,
-        about,
-        tuple(notes),
+        ingredients=ingredients,
+        conditioner=conditioner,
+        organisms=organisms,
+        conditions=conditions,
+        library=library,
+        media=amounts,
+        pairs=numbered,
+        records=records,
+        recipes=recipes,
+        about=about,
+        notes=tuple(notes),
     )
 
 
@@ -190,7 +190,7 @@ def _library(
 
 
 def _pairs(tables: Any, library: Frame, options: BuildOptions, notes: list[str]) -> tuple[Frame, Frame]:
-    """What grows on what, each pair once, and the organisms that do."""
+    """What grows on what, each pair once, and the organisms of which anything was observed."""
     growth = tables.growth.merge(tables.genomes[["genome_id", "organism_type"]], on="genome_id")
     if options.organism is not None:
         growth = growth[growth["organism_type"] == organism_type(options.organism)]
@@ -203,8 +203,30 @@ def _pairs(tables: Any, library: Frame, options: BuildOptions, notes: list[str])
         told = set(zip(both["genome_id"], both["medium_id"], strict=True))
         pairs = pairs[[key not in told for key in zip(pairs["genome_id"], pairs["medium_id"], strict=True)]]
     pairs = pairs.sort_values(["genome_id", "medium_id"])
-    genomes = tables.genomes[tables.genomes["genome_id"].isin(pairs["genome_id"])]
+    genomes = tables.genomes[tables.genomes["genome_id"].isin(growth["genome_id"])]
     return pairs, genomes.sort_values("genome_id").reset_index(drop=True)
+
+
+def _records(tables: Any, at: Mapping[str, int], notes: list[str]) -> tuple[Frame, Frame]:
+    """What was tried, by those who also said what did not grow; and what the media of it hold.
+
+    A source that tells of growth only has looked for nothing else: of odds it says nothing.
+    """
+    growth = tables.growth[tables.growth["genome_id"].isin(at)]
+    honest = growth.loc[~growth["growth"], "source"].unique()
+    tried = growth[growth["source"].isin(honest)].drop_duplicates(["genome_id", "medium_id", "source"])
+    if len(tried):
+        notes.append(f"odds of growth from {len(tried):,} results of {', '.join(map(str, honest))}")
+    records = pd.DataFrame(
+        {
+            "organism": tried["genome_id"].map(dict(at)).to_numpy(np.int64),
+            "medium_id": tried["medium_id"].to_numpy(object),
+            "growth": tried["growth"].to_numpy(bool),
+            "source": tried["source"].to_numpy(object),
+        }
+    )
+    held = tables.amounts[tables.amounts["medium_id"].isin(tried["medium_id"])]
+    return records, held[["medium_id", "ingredient"]].reset_index(drop=True)
 
 
 def known_organisms(

@@ -23,7 +23,7 @@ RARE = 2  # organisms that must share a word of a lineage or a piece of a name, 
 OTHERS = (
     "(others)"  # root of the number of a name's pieces that no other name has: names of many are less alike
 )
-PIECES = (3, 4, 5)  # letters of the pieces a name is cut into
+PIECES = (2, 3, 4)  # letters of the pieces a name is cut into
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def lineage_words(organism: Organism) -> set[str]:
 
 
 def pieces(name: str | None) -> set[str]:
-    """The genus of a name cut into pieces of three to five letters: `thermo`, `halo`, `coccus` have meanings."""
+    """The genus of a name cut into pieces of two to four letters: `thermo`, `halo`, `coccus` have meanings."""
     genus = re.sub(r"[^a-z]", "", (name or "").strip().removeprefix("Candidatus ").split(" ")[0].lower())
     if not genus:
         return set()

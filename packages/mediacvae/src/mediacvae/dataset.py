@@ -23,13 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPLITS = ("train", "val", "test")
-ABOUT, SAMPLES, LIBRARY, ORGANISMS, RECORDS = (
-    "dataset.json",
-    "samples.parquet",
-    "library.parquet",
-    "organisms.parquet",
-    "records.parquet",
-)
+ABOUT, SAMPLES = "dataset.json", "samples.parquet"
+TABLES = ("library", "organisms", "pairs", "records", "recipes")  # each a .parquet and a field of `Dataset`
 FORMAT = 1
 
 
@@ -46,7 +41,8 @@ class Dataset:
     its features are of (`own`, `species`, `genus`, `none`). conditions: (o, d), NaN where not known.
     library: medium_id, name, min_ph, max_ph, ..., of media (b, m) [g/L].
     pairs: organism, medium (row numbers), source, rank: the organism grows on it.
-    records: genome_id, medium_id, growth, source: everything observed, growth or none, in the library or not.
+    records: organism (row number), medium_id, growth, source: what was tried, in the library or not.
+    recipes: medium_id, ingredient: what media of the records hold.
     notes: what was left out, and why.
     """
 
@@ -58,6 +54,7 @@ class Dataset:
     media: np.ndarray
     pairs: pd.DataFrame
     records: pd.DataFrame
+    recipes: pd.DataFrame
     about: dict[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -114,14 +111,9 @@ def write(data: Dataset, folder: Path) -> None:
             _array(folder / f"{name}_{split}.npy", array if name == "y" else array.astype(np.float32))
     _array(folder / "library.npy", data.media.astype(np.float32))
     _array(folder / "conditions.npy", data.conditions.astype(np.float32))
-    tables = {
-        SAMPLES: data.samples(),
-        LIBRARY: data.library,
-        ORGANISMS: data.organisms,
-        RECORDS: data.records,
-    }
-    for name, table in (*tables.items(), ("pairs.parquet", data.pairs)):
-        write_atomically(folder / name, table.to_parquet(index=False))
+    write_atomically(folder / SAMPLES, data.samples().to_parquet(index=False))
+    for name in TABLES:
+        write_atomically(folder / f"{name}.parquet", getattr(data, name).to_parquet(index=False))
     said = {
         "format": FORMAT,
         "ingredients": list(data.ingredients),
@@ -139,24 +131,19 @@ def read(folder: Path) -> Dataset:
         raise DatasetError(msg)
     try:
         said = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        tables = {
-            name: pd.read_parquet(folder / name) for name in (LIBRARY, ORGANISMS, RECORDS, "pairs.parquet")
-        }
-        arrays = [
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+        media, conditions = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False)
             for name in ("library.npy", "conditions.npy")
-        ]
+        )
         data = Dataset(
             ingredients=tuple(said["ingredients"]),
             conditioner=Conditioner.from_plain(said["condition"]),
-            organisms=tables[ORGANISMS],
-            conditions=arrays[1],
-            library=tables[LIBRARY],
-            media=arrays[0],
-            pairs=tables["pairs.parquet"],
-            records=tables[RECORDS],
+            conditions=conditions,
+            media=media,
             about=said["about"],
             notes=tuple(said["notes"]),
+            **tables,
         )
     except (OSError, KeyError, TypeError, ValueError) as fault:
         msg = f"{folder}: not a dataset that can be read ({str(fault).splitlines()[0]}); build it again"

@@ -13,9 +13,9 @@ import numpy as np
 
 from mediacvae.conditions import LINEAGE, NAMES, OTHERS, STATS, Conditioner
 
-WIDTH = 0.7  # of the Gaussian over GC and log size, in standard deviations
+WIDTH = 1.0  # of the Gaussian over GC and log size, in standard deviations
 WEIGHTS = {NAMES: 8.0}  # of a block's kernel in the sum; the others count 1
-TOGETHER = {NAMES: 4.0}  # of the product with the lineage's kernel
+TOGETHER = {NAMES: 8.0}  # of the product with the lineage's kernel
 
 
 @dataclass(frozen=True)
