@@ -205,13 +205,12 @@ class ConditionalMediaVAE(nn.Module):
         """New media (n_samples, m) [g/L] for one condition (1, d): latents of the prior, decoded and drawn."""
         logits, amount = self.draws(n_samples, condition, seed=seed)
         if not self.hurdle:
-            return np.expm1(np.maximum(amount, 0.0))
+            return self.in_grams(amount)
         rng = np.random.default_rng(seed)
         there = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
         spread = self.amount_log_sd.detach().exp().cpu().numpy()
         noise = spread * rng.standard_normal(amount.shape)
-        grams = self.grams(torch.as_tensor(amount + noise, dtype=torch.float32, device=self.log_sd.device))
-        return np.where(there, grams.cpu().numpy(), 0.0)
+        return np.where(there, self.in_grams(amount + noise), 0.0)
 
     @torch.no_grad()
     def draws(self, n_samples: int, condition: np.ndarray, *, seed: int = 0) -> Decoded:
@@ -227,6 +226,13 @@ class ConditionalMediaVAE(nn.Module):
         noise[:, : self.options.genus] = noise[:1, : self.options.genus]  # of one genus, so of one draw
         out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
         return Decoded(out.logits.cpu().numpy(), out.amount.cpu().numpy())  # pyright: ignore[reportArgumentType]
+
+    @torch.no_grad()
+    def in_grams(self, amount: np.ndarray) -> np.ndarray:
+        """Amounts [g/L] of what `draws` gave, (n, m)."""
+        if not self.hurdle:
+            return np.expm1(np.maximum(amount, 0.0))
+        return self.grams(torch.as_tensor(amount, device=self.log_sd.device)).double().cpu().numpy()
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the network to a directory; BundleError where one is already and not `force`."""

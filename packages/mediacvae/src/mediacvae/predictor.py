@@ -1,0 +1,273 @@
+"""The whole model: what an organism of which something is known can expect, new recipes, known media, odds.
+
+`training.fit(dataset, config)` makes a `MediaModel`. Letters: n recipes, m ingredients, d condition features, b media
+of the library, p training organisms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mediacvae.base import MAIN, Expected, KernelBase
+from mediacvae.conditions import Conditioner
+from mediacvae.config import TrainConfig
+from mediacvae.constraints import Constraints
+from mediacvae.expectation import expected
+from mediacvae.growth import GrowthModel, Who, plain
+from mediacvae.model import ConditionalMediaVAE
+from mediacvae.ranking import Ranker
+from mediacvae.recipes import Plausible, diverse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mediacvae.conditions import Organism
+
+KEEP = 0.18  # chance plus squared mean log1p amount above which a main ingredient is in the consensus
+FEWEST = 3  # main ingredients of a consensus
+TRIES = 16  # draws for each recipe asked for
+
+
+@dataclass(frozen=True)
+class MediaModel:
+    """What was learned. ingredients: names of the columns of `media` (b, m) [g/L], the library.
+
+    library: medium_id, name and what else is known, a row a medium. vae, growth: None where there is none. organisms:
+    genome_id, organism_name, organism_type, genus of the training organisms, whose conditions are `conditions` (p, d).
+    """
+
+    ingredients: tuple[str, ...]
+    conditioner: Conditioner
+    base: KernelBase
+    vae: ConditionalMediaVAE | None
+    ranker: Ranker
+    growth: GrowthModel | None
+    library: pd.DataFrame
+    media: np.ndarray
+    organisms: pd.DataFrame
+    conditions: np.ndarray
+    config: TrainConfig
+    facts: dict[str, Any]
+
+    @cached_property
+    def plausible(self) -> Plausible:
+        """What the media of the library look like."""
+        return Plausible.fit(self.media, self.ingredients)
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """Median amount (m,) [g/L] of each ingredient in the media that hold it."""
+        held = np.where(self.media > 0, self.media, np.nan)
+        none = ~(self.media > 0).any(axis=0)
+        held[:1, none] = 0.0
+        return np.nanmedian(held, axis=0)
+
+    def condition(self, organism: Organism) -> np.ndarray:
+        """The condition (1, d) of an organism; ValueError where nothing is known that the model knows how to read."""
+        made = self.conditioner([organism])
+        if not np.isfinite(made).any():
+            asked = ", ".join(block.name for block in self.conditioner.blocks)
+            msg = f"{organism.genome_id}: the model was trained on {asked}, and none of it is known"
+            raise ValueError(msg)
+        return made
+
+    def missing(self, condition: np.ndarray) -> list[str]:
+        """The blocks of a condition (1, d) that are not known."""
+        columns = self.conditioner.columns
+        return [name for name, own in columns.items() if not np.isfinite(condition[0, own]).any()]
+
+    def expected(self, conditions: np.ndarray) -> Expected:
+        """What organisms with conditions (n, d) can expect: kernel regression and the network, mixed."""
+        base = self.base(conditions)
+        if self.vae is None:
+            return base
+        its = expected(self.vae, conditions, draws=self.config.draws, seed=self.config.seed)
+        return base.mix(its, self.config.share)
+
+    def consensus(self, conditions: np.ndarray, constraints: Constraints | None = None) -> np.ndarray:
+        """One recipe (n, m) [g/L] for each of conditions (n, d): its amounts are means over what relatives get."""
+        made = self.expected(conditions)
+        value = made.main + made.amount**2
+        main = value > KEEP
+        first = np.argsort(-value, axis=1)[:, :FEWEST]
+        np.put_along_axis(main, first, values=True, axis=1)
+        grams = np.where(main, np.maximum(np.expm1(made.amount), MAIN * 1.01), 0.0)
+        trace = ~main & (made.there > 0.5)
+        grams += np.where(trace, np.minimum(self.usual, MAIN), 0.0)
+        own = constraints or Constraints()
+        return self._fed(own.apply(grams, self.ingredients, usual=self.usual), made, own)
+
+    def generate(
+        self,
+        condition: np.ndarray,
+        n: int,
+        *,
+        constraints: Constraints | None = None,
+        plausible: bool = True,
+        diversity: float = 0.5,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Recipes (n, m) [g/L] for one condition (1, d): the consensus, then likely draws that differ.
+
+        diversity: from 0 (the likeliest only) to 1. Raises ValueError where the model has no network and more than
+        the consensus is asked for, and where too few plausible recipes obey the constraints.
+        """
+        own = (constraints or Constraints()).checked(self.ingredients)
+        first = self.consensus(condition, own)
+        if n == 1:
+            return self._only_plausible(first, 1, plausible=plausible)
+        if self.vae is None:
+            msg = "this model was trained without a network (model_type=base): it makes one recipe, ask for -n 1"
+            raise ValueError(msg)
+        seed = self.config.seed if seed is None else seed
+        chance = np.clip(self.expected(condition).there, 1e-6, 1 - 1e-6)
+        drawn = self._drawn(condition, n * TRIES, chance, seed)
+        drawn = own.apply(drawn, self.ingredients, usual=self.usual)
+        made = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)
+        there = made > 0
+        score = (there * np.log(chance) + ~there * np.log1p(-chance)).sum(axis=1)
+        rest = diverse(made[1:], score[1:], n - 1, diversity)
+        return np.concatenate([made[:1], made[1:][rest]])
+
+    def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
+        """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
+        score = self.ranker.scores(condition, self.media)[0]
+        order = np.argsort(-score, kind="stable")[:top]
+        return pd.DataFrame(
+            {
+                "rank": np.arange(1, len(order) + 1),
+                "medium_id": self.library["medium_id"].to_numpy()[order],
+                "name": self.library["name"].to_numpy()[order],
+                "probability": self.ranker.probability(score[order]),
+            }
+        )
+
+    def tried(self, organism: Organism, known: Sequence[tuple[str, bool]] = ()) -> pd.DataFrame:
+        """Odds of growth on every medium that was ever tried: medium_id, probability, information [nats].
+
+        known: results (medium, growth) of the organism. information: what trying it would say.
+        """
+        return self.predict_growth(organism, list(self._growth.media), known)
+
+    def predict_growth(
+        self, organism: Organism, media: Sequence[str], known: Sequence[tuple[str, bool]] = ()
+    ) -> pd.DataFrame:
+        """Odds of growth on media by id: medium_id, probability, information [nats]; ValueError for an unknown one."""
+        growth = self._growth
+        recipes = {name: self.recipe(name) for name in [*media, *(name for name, _ in known)]}
+        who = self._who(organism)
+        odds = growth.odds(
+            who,
+            np.zeros(len(media), dtype=np.int64),
+            media,
+            recipes,
+            [(0, name, grew) for name, grew in known],
+        )
+        return pd.DataFrame(
+            {
+                "medium_id": list(media),
+                "probability": odds.probability,
+                "information": growth.information(odds),
+            }
+        )
+
+    def odds_of(self, organism: Organism, recipes: np.ndarray) -> np.ndarray:
+        """Odds of growth on recipes (n, m) [g/L] that nobody has tried, (n,)."""
+        names = [f"recipe {at + 1}" for at in range(len(recipes))]
+        held = {
+            name: frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(row > 0))
+            for name, row in zip(names, recipes, strict=True)
+        }
+        odds = self._growth.odds(self._who(organism), np.zeros(len(names), dtype=np.int64), names, held)
+        return odds.probability
+
+    def recipe(self, medium_id: str) -> frozenset[str]:
+        """The ingredients of a medium that was tried, or of the library; ValueError for another id."""
+        if self.growth is not None and medium_id in self.growth.recipes:
+            return self.growth.recipes[medium_id]
+        row = self._rows.get(medium_id)
+        if row is None:
+            import difflib
+
+            known = [*self._rows, *(self.growth.media if self.growth else ())]
+            near = difflib.get_close_matches(medium_id, known, n=1, cutoff=0.0)
+            msg = f"medium: {medium_id!r} is not known to the model; did you mean {near[0]!r}?"
+            raise ValueError(msg)
+        return frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(self.media[row] > 0))
+
+    def nearest(self, recipe: np.ndarray, top: int = 3) -> list[tuple[str, str, float]]:
+        """The media of the library most like a recipe (m,): id, name and cosine of log1p g/L."""
+        logs = np.log1p(np.asarray(self.media, dtype=np.float64))
+        own = np.log1p(recipe)
+        like = logs @ own / np.maximum(np.linalg.norm(logs, axis=1) * np.linalg.norm(own), 1e-12)
+        order = np.argsort(-like, kind="stable")[:top]
+        ids, names = self.library["medium_id"].to_numpy(), self.library["name"].to_numpy()
+        return [(str(ids[at]), str(names[at]), float(like[at])) for at in order]
+
+    def relatives(self, condition: np.ndarray, top: int = 3) -> list[tuple[str, float]]:
+        """The training organisms most like a condition (1, d): name and likeness from 0 to 1."""
+        like = self.base.kernel.cosine(condition, self.conditions)[0]
+        order = np.argsort(-like, kind="stable")
+        names = self.organisms["organism_name"].to_numpy()
+        found: dict[str, float] = {}
+        for at in order:
+            found.setdefault(str(names[at]), float(like[at]))
+            if len(found) == top:
+                break
+        return list(found.items())
+
+    @property
+    def _growth(self) -> GrowthModel:
+        if self.growth is None:
+            msg = "the model knows no odds of growth: its dataset has no result of a source that also reports no growth"
+            raise ValueError(msg)
+        return self.growth
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {str(name): at for at, name in enumerate(self.library["medium_id"])}
+
+    def _who(self, organism: Organism) -> Who:
+        """The organism as the odds know it; by its name it has a genus and a species."""
+        words = (organism.name or "").split()
+        genus = words[0] if words else ""
+        species = " ".join(words[:2]) if len(words) > 1 else ""
+        return Who([organism.genome_id], [genus], [species], self.conditioner([organism]))
+
+    def _drawn(self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int) -> np.ndarray:
+        """Draws (n, m) [g/L] of the network, moved to where their chances are the mixed ones (1, m)."""
+        if self.vae is None:
+            return np.zeros((0, len(self.ingredients)))
+        logits, amount = self.vae.draws(n, condition, seed=seed)
+        own = np.clip(expected(self.vae, condition, draws=self.config.draws, seed=seed).there, 1e-6, 1 - 1e-6)
+        logits = logits + np.log(chance / (1 - chance)) - np.log(own / (1 - own))
+        return np.where(logits > 0, self.vae.in_grams(amount), 0.0)
+
+    def _fed(self, recipes: np.ndarray, made: Expected, constraints: Constraints) -> np.ndarray:
+        """Recipes (n, m) with a carbon or complex source each: the likeliest, where there was none."""
+        food = self.plausible.carbon & ~constraints.forbidden(self.ingredients)
+        hungry = np.flatnonzero(~((recipes > MAIN) & self.plausible.carbon).any(axis=1))
+        for row in hungry if food.any() else ():
+            best = int(np.argmax(np.where(food, made.main[row], -1.0)))
+            cap = constraints.cap.get(self.ingredients[best], np.inf)
+            recipes[row, best] = min(max(self.usual[best], MAIN * 1.01), cap)
+        return recipes
+
+    def _only_plausible(self, recipes: np.ndarray, n: int, *, plausible: bool) -> np.ndarray:
+        """The recipes (n and more, m) that are plausible, where only these are wanted; the first stays the first."""
+        if not plausible:
+            return recipes
+        good = self.plausible.valid(recipes)
+        if good.sum() < n:
+            why = self.plausible.why(recipes[~good][:1])[0]
+            msg = (
+                f"expected {n} plausible recipes, found {good.sum()} in {len(recipes)} draws ({'; '.join(why)}): "
+                "loosen the constraints, ask for fewer, or allow implausible ones"
+            )
+            raise ValueError(msg)
+        return recipes[good]
