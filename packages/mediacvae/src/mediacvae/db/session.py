@@ -1,0 +1,113 @@
+"""Where the database is and how it is talked to: transactions that wait for each other, faults in one line.
+
+SQLite: foreign keys on, write-ahead log, writers queue (BEGIN IMMEDIATE) for up to a minute instead of failing.
+PostgreSQL: any `postgresql://` URL, by psycopg 3. A password never comes into a message.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc, inspect, text
+
+from mediacvae.db.engines import DEFAULT_URL, DatabaseError, engine_of, file_of, message_of, normal, shown
+from mediacvae.db.schema import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection
+
+
+@contextmanager
+def reading(url: str = DEFAULT_URL) -> Iterator[Connection]:
+    """A connection that sees one state of the database throughout. DatabaseError for one that is not ready."""
+    refuse_absent(url)
+    with _transaction(url, "BEGIN") as connection:
+        refuse_unready(connection, url)
+        yield connection
+
+
+@contextmanager
+def writing(url: str = DEFAULT_URL, *, create: bool = False) -> Iterator[Connection]:
+    """A transaction: committed at the end, or undone by an exception; waits its turn.
+
+    create: make the tables where there is nothing yet, for those who fill the database.
+    Raises DatabaseError for a database that is not ready, locked for a minute, or read-only.
+    """
+    from mediacvae.db.migrating import upgrade
+
+    file = file_of(normal(url))
+    if create and file is not None and not file.exists():
+        upgrade(url)
+    refuse_absent(url)
+    with ExitStack() as stack:
+        connection = stack.enter_context(_transaction(url, "BEGIN IMMEDIATE"))
+        if create and version_of(connection) is None:
+            stack.close()
+            upgrade(url)
+            connection = stack.enter_context(_transaction(url, "BEGIN IMMEDIATE"))
+        refuse_unready(connection, url)
+        yield connection
+
+
+@contextmanager
+def unchecked(url: str) -> Iterator[Connection]:
+    """A writing transaction on a database in whatever state it is; an SQLite file is made where there is none."""
+    with _transaction(url, "BEGIN IMMEDIATE", create=True) as connection:
+        yield connection
+
+
+@contextmanager
+def faults(url: str) -> Iterator[None]:
+    """What a driver raises, as a DatabaseError in one line."""
+    try:
+        yield
+    except exc.SQLAlchemyError as fault:
+        msg = f"{shown(url)}: {message_of(fault, url)}"
+        raise DatabaseError(msg) from None
+
+
+@contextmanager
+def _transaction(url: str, begin: str, *, create: bool = False) -> Iterator[Connection]:
+    place = normal(url)
+    with faults(url):
+        engine = engine_of(place, os.getpid(), create=create)
+        with engine.connect().execution_options(begin=begin) as connection, connection.begin():
+            yield connection
+
+
+def refuse_absent(url: str) -> None:
+    """DatabaseError where the file of an SQLite database is not there."""
+    file = file_of(normal(url))
+    if file is not None and not file.exists():
+        msg = f"{shown(url)}: there is no database: `mediacvae db init` makes one"
+        raise DatabaseError(msg)
+
+
+def version_of(connection: Connection) -> str | None:
+    """The revision that a database is at: None where it is empty, '' where its tables are not ours."""
+    inspector = inspect(connection)
+    if not inspector.has_table("alembic_version"):
+        return "" if inspector.get_table_names() else None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else ("" if found else None)
+
+
+def refuse_unready(connection: Connection, url: str) -> None:
+    """DatabaseError, with the word to say, unless a database has the tables of this version."""
+    version = version_of(connection)
+    if version == VERSION:
+        return
+    if version is None:
+        said = "the database is empty: `mediacvae db init` makes the tables"
+    elif not version:
+        said = "expected a database of mediacvae, its tables are another program's"
+    elif version.isdigit() and version < VERSION:
+        said = f"its schema is version {version}, expected {VERSION}: `mediacvae db upgrade` brings it there"
+    else:
+        said = f"its schema is version {version!r}, expected {VERSION}: a newer mediacvae may know it"
+    msg = f"{shown(url)}: {said}"
+    raise DatabaseError(msg)
