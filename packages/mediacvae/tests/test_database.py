@@ -107,7 +107,7 @@ def test_a_damaged_file_is_told(file_url):
     for n in range(200):
         db.store_genome_metadata(f"g{n}", "G" * 200, "bacteria", url=file_url)
     file = Path(file_url.removeprefix("sqlite:///"))
-    engines.engine_of.cache_clear()
+    engines.forget()
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(file.read_bytes())
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_told(file_url):
 
 def test_a_locked_file_is_told(file_url, monkeypatch):
     monkeypatch.setattr(engines, "WAIT", 0.05)
-    engines.engine_of.cache_clear()
+    engines.forget()
     with closing(sqlite3.connect(file_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseError, match="has held it locked"):
@@ -128,7 +128,7 @@ def test_a_locked_file_is_told(file_url, monkeypatch):
         assert db.read(file_url).genomes.empty  # readers need not wait
         other.execute("ROLLBACK")
     db.store_genome_metadata("g", "G", "bacteria", url=file_url)
-    engines.engine_of.cache_clear()
+    engines.forget()
 
 
 def test_a_database_that_may_only_be_read_is_read_and_told(file_url):
@@ -141,12 +141,12 @@ def test_a_database_that_may_only_be_read_is_read_and_told(file_url):
 
 def test_a_folder_that_may_only_be_read_is_read_and_told(file_url, monkeypatch):
     db.store_genome_metadata("g", "G", "bacteria", url=file_url)
-    engines.engine_of.cache_clear()
+    engines.forget()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert len(db.read(file_url).genomes) == 1
     with pytest.raises(DatabaseError, match="is read-only"):
         db.store_genome_metadata("h", "H", "bacteria", url=file_url)
-    engines.engine_of.cache_clear()
+    engines.forget()
 
 
 def test_a_file_that_was_replaced_is_opened_anew(file_url):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import sqlite3
 import time
 from contextlib import closing
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 DEFAULT_URL = "sqlite:///mediacvae.db"
 WAIT = 60.0  # seconds that a writer waits for the others
+ENGINES = 4  # databases that a process keeps open
 _SECRET = ("password", "sslpassword", "passfile")
 _SAYS = {
     "database is locked": f"another program has held it locked for {WAIT:g} s: try again later",
@@ -109,13 +110,37 @@ def write_ahead(url: str) -> None:
         time.sleep(0.02)
 
 
-@lru_cache(maxsize=8)
-def engine_of(url: URL, process: int, *, create: bool) -> Engine:
-    """An engine, kept for the process and not shared with a fork.
+_kept: dict[tuple[URL, int, bool], Engine] = {}
+
+
+def engine_of(url: URL, *, create: bool) -> Engine:
+    """An engine, one of a few that are kept with their open connections; not shared with a fork.
 
     create: make an SQLite file where there is none.
     """
-    del process  # it only tells engines apart
+    key = (url, os.getpid(), create)
+    if key not in _kept:
+        _kept[key] = _engine(url, create=create)
+        while len(_kept) > ENGINES:
+            old = next(iter(_kept))
+            engine = _kept.pop(old)
+            if old[1] == os.getpid():  # a parent's connections are the parent's to close
+                engine.dispose()
+    return _kept[key]
+
+
+def forget() -> None:
+    """Close every connection that waits for its next use."""
+    for key in list(_kept):
+        engine = _kept.pop(key)
+        if key[1] == os.getpid():
+            engine.dispose()
+
+
+atexit.register(forget)
+
+
+def _engine(url: URL, *, create: bool) -> Engine:
     file = file_of(url)
     if file is None:
         engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
@@ -130,7 +155,6 @@ def engine_of(url: URL, process: int, *, create: bool) -> Engine:
         event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(file)))
         event.listen(engine, "checkout", lambda _, record, __: _refuse_replaced(record, file))
         event.listen(engine, "begin", _begin)
-    atexit.register(engine.dispose)
     return engine
 
 
@@ -147,7 +171,7 @@ def _uri(file: Path, *, only_read: bool, create: bool) -> str:
 def _settings(connection: Any, record: object) -> None:
     """Transactions are begun by `_begin`, not by the driver; foreign keys hold."""
     connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {int(WAIT * 1000)}")
+    connection.execute(_patience())
     connection.execute("PRAGMA foreign_keys = ON")
 
 
@@ -171,5 +195,34 @@ def _refuse_replaced(record: Any, file: Path) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """A writer takes its turn at once: one that first reads and then writes would fail, not wait."""
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    """A writer takes its turn at once: one that first reads and then writes would fail, not wait.
+
+    SQLite's own waiting asks ever more rarely, up to ten times a second: many writers would mostly sleep.
+    """
+    word = connection.get_execution_options().get("begin", "BEGIN")
+    raw: Any = connection.connection.dbapi_connection
+    if word == "BEGIN":
+        connection.exec_driver_sql(word)
+        return
+    end = time.monotonic() + WAIT
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _taken(raw, word) and time.monotonic() < end:
+            time.sleep(random.uniform(0.001, 0.008))
+        if not raw.in_transaction:
+            connection.exec_driver_sql(word)  # in earnest: what is wrong is told
+    finally:
+        raw.execute(_patience())
+
+
+def _taken(raw: sqlite3.Connection, word: str) -> bool:
+    """Whether there is nothing to wait for: the turn came, or something else is wrong."""
+    try:
+        raw.execute(word)
+    except sqlite3.Error as fault:
+        return "locked" not in str(fault)
+    return True
+
+
+def _patience() -> str:
+    return f"PRAGMA busy_timeout = {int(WAIT * 1000)}"

@@ -6,9 +6,9 @@ PostgreSQL: any `postgresql://` URL, by psycopg 3. A password never comes into a
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from sqlalchemy import exc, inspect, text
 
@@ -18,7 +18,9 @@ from mediacvae.db.schema import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
+
+_ours: WeakSet[Engine] = WeakSet()  # databases that once had our tables: need not be searched for them again
 
 
 @contextmanager
@@ -74,7 +76,7 @@ def faults(url: str) -> Iterator[None]:
 def _transaction(url: str, begin: str, *, create: bool = False) -> Iterator[Connection]:
     place = normal(url)
     with faults(url):
-        engine = engine_of(place, os.getpid(), create=create)
+        engine = engine_of(place, create=create)
         with engine.connect().execution_options(begin=begin) as connection, connection.begin():
             yield connection
 
@@ -89,10 +91,13 @@ def refuse_absent(url: str) -> None:
 
 def version_of(connection: Connection) -> str | None:
     """The revision that a database is at: None where it is empty, '' where its tables are not ours."""
-    inspector = inspect(connection)
-    if not inspector.has_table("alembic_version"):
-        return "" if inspector.get_table_names() else None
+    if connection.engine not in _ours:
+        inspector = inspect(connection)
+        if not inspector.has_table("alembic_version"):
+            return "" if inspector.get_table_names() else None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if found == [VERSION]:
+        _ours.add(connection.engine)
     return str(found[0]) if len(found) == 1 else ("" if found else None)
 
 

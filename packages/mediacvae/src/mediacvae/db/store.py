@@ -207,7 +207,7 @@ def said_before(connection: Connection, rows: list[dict[str, Any]]) -> dict[tupl
     """What is stored of the sources that speak in `rows`: (genome, medium, source) to growth."""
     known = select(Growth.genome_id, Growth.media_id, Growth.source, Growth.growth)
     if len(rows) == 1:
-        known = known.where(Growth.genome_id == rows[0]["genome_id"])
+        known = known.where(Growth.genome_id == rows[0]["genome_id"], Growth.media_id == rows[0]["media_id"])
     found: dict[tuple[str, str, str], bool] = {}
     for source in sorted({row["source"] for row in rows}):
         for genome, medium, by, grew in connection.execute(known.where(Growth.source == source)):
