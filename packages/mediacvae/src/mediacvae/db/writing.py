@@ -58,7 +58,7 @@ def put(
     if new:
         differs = or_(*(table.c[name].is_distinct_from(value) for name, value in new.items()))
         statement = insert.on_conflict_do_update(index_elements=keys, set_=new, where=differs)
-    touched = connection.execute(statement, rows).rowcount
+    touched = connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
     done.new = _count(connection, table) - before
     done.changed = max(0, touched - done.new)
     return done
