@@ -1,14 +1,36 @@
-"""The command line of `mediacvae`, which has no verbs yet."""
+"""The command line of `mediacvae`: from a genome to media."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING
+
+import typer
 
 from cytosol import cli
+from mediacvae.verbs import database, genomes
 
-app = cli.nothing_yet("mediacvae", "Growth media generated for a genome")
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+app = cli.app("mediacvae", "Growth media for a genome: which known ones to try, and new recipes.")
+VERBS = {"embed": genomes.embed}
+for name, verb in VERBS.items():
+    app.command(name)(verb)
+
+db = typer.Typer(help="The database: genomes, media, growth.", rich_markup_mode=None)
+for name, verb in database.VERBS.items():
+    db.command(name)(verb)
+app.add_typer(db, name="db")
+
+
+@db.callback(invoke_without_command=True)
+def database_root(*, context: typer.Context) -> None:
+    """The database: genomes, media, growth."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(cli.REFUSED)
 
 
 def main() -> NoReturn:
-    """Say so, and leave with exit code 1."""
+    """Run it and leave with its exit code."""
     cli.main(app)

@@ -51,7 +51,7 @@ def normal(url: str) -> URL:
     if kind != "sqlite" or not found.database or found.database == ":memory:":
         msg = f"--db: expected sqlite:///FILE or postgresql://..., got {shown(url)}"
         raise DatabaseError(msg)
-    return found.set(drivername="sqlite")
+    return found.set(drivername="sqlite", database=str(Path(found.database).absolute()))
 
 
 def shown(url: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from sqlalchemy import exc, inspect, text
 
@@ -18,9 +17,7 @@ from mediacvae.db.schema import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import Connection, Engine
-
-_ours: WeakSet[Engine] = WeakSet()  # databases that once had our tables: need not be searched for them again
+    from sqlalchemy.engine import Connection
 
 
 @contextmanager
@@ -91,13 +88,13 @@ def refuse_absent(url: str) -> None:
 
 def version_of(connection: Connection) -> str | None:
     """The revision that a database is at: None where it is empty, '' where its tables are not ours."""
-    if connection.engine not in _ours:
+    if not connection.info.get("ours"):  # once seen in this file, not searched for again
         inspector = inspect(connection)
         if not inspector.has_table("alembic_version"):
             return "" if inspector.get_table_names() else None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     if found == [VERSION]:
-        _ours.add(connection.engine)
+        connection.info["ours"] = True
     return str(found[0]) if len(found) == 1 else ("" if found else None)
 
 
