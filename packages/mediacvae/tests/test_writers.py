@@ -12,7 +12,7 @@ from mediacvae.db.schema import Medium
 from mediacvae.db.session import writing
 from mediacvae.db.writing import put
 
-ROWS = {"sqlite": 1000, "postgresql": 250}  # a writer; SQLite is the one that locks
+ROWS = {"sqlite": 1000, "postgresql": 200}  # a writer; SQLite is the one that locks
 WRITER = """
 import sys
 from mediacvae import db

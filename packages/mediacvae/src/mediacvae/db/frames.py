@@ -6,7 +6,6 @@ Rows are counted from 1 in Parquet; in text files the heading is row 1, as sprea
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediacvae.db.engines import DatabaseError
-from mediacvae.db.values import empty
+from mediacvae.db.values import empty, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 BATCH = 20_000  # rows at a time
@@ -64,12 +63,6 @@ class Faults:
             rows = f"{len(found)} row{'s' if len(found) > 1 else ''} left out"
             made.append(f"{file}: {rows} (row {listed}): {found[0][1]}")
         return made
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint `; did you mean 'x'?`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def chosen(

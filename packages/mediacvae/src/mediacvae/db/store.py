@@ -13,7 +13,6 @@ from sqlalchemy import select
 from mediacvae.db import values
 from mediacvae.db.blobs import to_bytes
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import nearest
 from mediacvae.db.schema import Genome, GenomeEmbedding, Growth, Medium
 from mediacvae.db.session import writing
 from mediacvae.db.writing import put
@@ -184,7 +183,7 @@ def refuse_unknown(
             continue
         known = set(connection.execute(select(column)).scalars())
         what, hint = ("genome", "db add-genomes") if column.key == "genome_id" else ("medium", "db import")
-        near = nearest(one, known) or f"; there are {len(known)} (`mediacvae {hint}` adds some)"
+        near = values.nearest(one, known) or f"; there are {len(known)} (`mediacvae {hint}` adds some)"
         msg = f"{where}{what} {one!r} is not in the database{near}"
         raise DatabaseError(msg)
 

@@ -5,6 +5,7 @@ An empty cell (None, NaN, '') never comes here. Messages say what was expected a
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import unicodedata
@@ -14,7 +15,7 @@ from mediacvae.names import checked_id
 from mediacvae.names import organism_type as _type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LONGEST = 2000  # characters of a text
 BIGGEST = 2**62
@@ -126,3 +127,9 @@ def _unprintable(word: str) -> bool:
 def _short(value: Any) -> str:
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:77]}..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint `; did you mean 'x'?`, or nothing where no known name is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
