@@ -1,0 +1,155 @@
+"""A model on disk: a bundle of plain arrays and text, nothing in it that can run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cytosol.bundle import BundleError, load_bundle, save_bundle
+from cytosol.config import from_dict, to_dict
+from mediacvae import vae_file
+from mediacvae.base import KernelBase
+from mediacvae.conditions import Conditioner
+from mediacvae.config import TrainConfig
+from mediacvae.growth import GrowthModel, Who
+from mediacvae.kernels import Kernel
+from mediacvae.predictor import MediaModel
+from mediacvae.ranking import Ranker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+KIND = "mediacvae.model"
+NET = "net."  # what the network's tensors begin with
+LIBRARY = ("medium_id", "name", "source", "medium_type", "min_ph", "max_ph", "physical_state")
+
+
+def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
+    """Write a model to a directory; BundleError where one is already and not `force`."""
+    from mediacvae import __version__
+
+    base, ranker, growth = model.base, model.ranker, model.growth
+    arrays: dict[str, np.ndarray] = {
+        "kernel.shift": base.kernel.shift,
+        "kernel.scale": base.kernel.scale,
+        "base.landmarks": base.landmarks,
+        "base.basis": base.basis,
+        "base.mean": base.mean,
+        "base.weights": base.weights,
+        "ranker.landmarks": ranker.landmarks,
+        "ranker.counts": ranker.counts,
+        "ranker.media": ranker.media,
+        "media": model.media,
+        "conditions": model.conditions,
+    }
+    text: dict[str, Any] = {
+        "ingredients": list(model.ingredients),
+        "condition": model.conditioner.plain(),
+        "library": _plain(model.library[[name for name in LIBRARY if name in model.library]]),
+        "organisms": _plain(model.organisms),
+    }
+    if growth is not None:
+        arrays |= {
+            "growth.organism": growth.organism,
+            "growth.medium": growth.medium,
+            "growth.grew": growth.grew,
+            "growth.conditions": growth.who.conditions,
+        }
+        text["growth"] = {
+            "ids": list(growth.who.ids),
+            "genus": list(growth.who.genus),
+            "species": list(growth.who.species),
+            "media": list(growth.media),
+            "recipes": {name: sorted(held) for name, held in growth.recipes.items()},
+        }
+    # What is not known is NaN here, which a bundle refuses in numbers: flags beside zeros
+    tensors: dict[str, Tensor] = {
+        "text": torch.frombuffer(bytearray(json.dumps(text).encode()), dtype=torch.uint8)
+    }
+    for name, array in arrays.items():
+        own = np.ascontiguousarray(array)
+        if own.dtype.kind == "f" and np.isnan(own).any():
+            tensors[f"{name}.unknown"] = torch.as_tensor(np.isnan(own))
+            own = np.nan_to_num(own)
+        tensors[name] = torch.as_tensor(own)
+    extra: dict[str, Any] = {
+        "width": dict(base.kernel.width),
+        "penalties": list(base.penalties),
+        "odds": [ranker.slope, ranker.intercept],
+        "facts": model.facts,
+        "net": None,
+    }
+    if model.vae is not None:
+        tensors |= {f"{NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
+        extra["net"] = vae_file.shape_of(model.vae)
+    save_bundle(
+        path, kind=KIND, package="mediacvae", version=__version__, config=to_dict(model.config), tensors=tensors,
+        extra=extra, force=force,
+    )  # fmt: skip
+
+
+def load(path: Path) -> MediaModel:
+    """Read and check a model. BundleError, in one line, for whatever is wrong with it."""
+    bundle = load_bundle(path, kinds=[KIND])
+    extra: dict[str, Any] = bundle.extra
+    try:
+        text = json.loads(bundle.tensors["text"].numpy().tobytes())
+        config = from_dict(TrainConfig, bundle.config)
+        conditioner = Conditioner.from_plain(text["condition"])
+
+        def array(name: str) -> np.ndarray:
+            own = bundle.tensors[name].numpy()
+            unknown = bundle.tensors.get(f"{name}.unknown")
+            return own if unknown is None else np.where(unknown.numpy(), np.nan, own)
+
+        kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["width"])
+        own = [array(f"base.{name}") for name in ("landmarks", "basis", "mean", "weights")]
+        seen = [array(f"ranker.{name}") for name in ("landmarks", "counts", "media")]
+        net = {name.removeprefix(NET): t for name, t in bundle.tensors.items() if name.startswith(NET)}
+        growth = None
+        if "growth" in text:
+            said = text["growth"]
+            growth = GrowthModel(
+                kernel=kernel,
+                who=Who(said["ids"], said["genus"], said["species"], array("growth.conditions")),
+                media=tuple(said["media"]),
+                recipes={name: frozenset(held) for name, held in said["recipes"].items()},
+                organism=array("growth.organism"),
+                medium=array("growth.medium"),
+                grew=array("growth.grew"),
+            )
+        return MediaModel(
+            ingredients=tuple(text["ingredients"]),
+            conditioner=conditioner,
+            base=KernelBase(kernel, *own, penalties=tuple(extra["penalties"])),
+            vae=None if extra["net"] is None else vae_file.network(extra["net"], config.vae(), net),
+            ranker=Ranker(kernel, *seen, *extra["odds"]),
+            growth=growth,
+            library=pd.DataFrame(text["library"]),
+            media=array("media"),
+            organisms=pd.DataFrame(text["organisms"]),
+            conditions=array("conditions"),
+            config=config,
+            facts=extra["facts"],
+        )
+    except (KeyError, TypeError) as missing:
+        msg = f"{path}: the manifest lacks {missing}: save the model again"
+        raise BundleError(msg) from None
+    except (ValueError, RuntimeError) as fault:
+        msg = f"{path}: the parts do not fit each other ({str(fault).splitlines()[0]}): save the model again"
+        raise BundleError(msg) from None
+
+
+def _plain(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Columns as lists of JSON types, None for what is not known."""
+    columns = {}
+    for name in frame.columns:
+        cells = [None if pd.isna(cell) else cell for cell in frame[name].tolist()]
+        columns[str(name)] = cells
+    return columns

@@ -1,0 +1,153 @@
+"""From a dataset to a model: regression, network, ranks and odds of growth."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mediacvae import dataset as datasets
+from mediacvae.base import KernelBase
+from mediacvae.config import TrainConfig
+from mediacvae.growth import MOST, GrowthModel, Who, plain
+from mediacvae.predictor import MediaModel
+from mediacvae.ranking import Ranker
+
+if TYPE_CHECKING:
+    from mediacvae.dataset import Dataset
+    from mediacvae.kernels import Kernel
+
+__all__ = ["TrainConfig", "fit", "train"]
+
+
+def train(
+    config: TrainConfig,
+    *,
+    dataset: Path | str = "dataset",
+    out: Path | str = "model",
+    resume: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Train on a dataset folder's `train` split and write the model to `out`.
+
+    Returns elapsed_seconds, save_path and history (a DataFrame: a row a note of the network's run, with the phase and,
+    as loss_<organism type>, what each phase has left of the others). Raises ValueError for a dataset that cannot be
+    read or learned from, BundleError where a model is in `out` already and not `force`.
+    """
+    from mediacvae import saving
+
+    began = time.monotonic()
+    out = Path(out)
+    data = datasets.read(Path(dataset))
+    model, history = fit(data, config, out=out, resume=resume)
+    saving.save(model, out, force=force or resume)
+    return {"elapsed_seconds": time.monotonic() - began, "save_path": str(out), "history": history}
+
+
+def fit(
+    data: Dataset,
+    config: TrainConfig,
+    *,
+    rows: np.ndarray | None = None,
+    records: np.ndarray | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+) -> tuple[MediaModel, pd.DataFrame]:
+    """Fit a model and give the history of the network's run.
+
+    rows, records: numbers of the pairs and of the growth records to learn from; without them, those of the train
+    split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints.
+    """
+    train = data.organisms["split"].to_numpy() == "train"
+    if rows is None:
+        rows = data.rows("train")
+    if records is None:
+        records = np.flatnonzero(train[data.records["organism"].to_numpy()])
+    if not len(rows):
+        msg = "no pair to learn from in the train split; build the dataset with a smaller test_size and val_size"
+        raise ValueError(msg)
+    pairs = data.pairs[["organism", "medium"]].to_numpy(np.int64)
+    own, hidden = pairs[rows], np.setdiff1d(pairs[:, 1], pairs[rows, 1])
+    groups = np.where(
+        data.organisms["genus"].fillna("") == "", data.organisms["genome_id"], data.organisms["genus"]
+    )
+    used = np.unique(own[:, 0])
+    base = KernelBase.fit(
+        data.conditioner, data.conditions, own[:, 0], np.asarray(data.media[own[:, 1]], np.float64), groups,
+        seed=config.seed,
+    )  # fmt: skip
+    vae, history = None, pd.DataFrame()
+    if config.model_type != "base":
+        from mediacvae.learning import learn
+
+        alone = np.setdiff1d(np.arange(len(data.media)), np.concatenate([hidden, own[:, 1]]))
+        vae, history = learn(
+            data.conditioner,
+            data.conditions,
+            data.media,
+            own,
+            data.organisms,
+            alone,
+            config,
+            out=out,
+            resume=resume,
+        )
+    kinds = data.organisms["organism_type"].to_numpy()[own[:, 0]]
+    named = data.organisms.iloc[used][["genome_id", "organism_name", "organism_type", "genus"]]
+    model = MediaModel(
+        ingredients=data.ingredients,
+        conditioner=data.conditioner,
+        base=base,
+        vae=vae,
+        ranker=Ranker.fit(base.kernel, data.conditions, own, data.media, groups, seed=config.seed),
+        growth=_growth(data, base.kernel, records, config.seed),
+        library=data.library,
+        media=np.asarray(data.media, dtype=np.float32),
+        organisms=named.reset_index(drop=True),
+        conditions=np.asarray(data.conditions[used], dtype=np.float32),
+        config=config,
+        facts={
+            "pairs": len(own),
+            "organisms": len(used),
+            "results": len(records),
+            "by_type": {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)},
+            "dataset": data.about,
+            "penalties": list(base.penalties),
+        },
+    )
+    return model, history
+
+
+def _growth(data: Dataset, kernel: Kernel, rows: np.ndarray, seed: int) -> GrowthModel | None:
+    """The odds of growth, of the records `rows`; None where none of them grew, or all did."""
+    tried = data.records.iloc[rows]
+    if tried.empty or tried["growth"].nunique() < 2:
+        return None
+    organism = tried["organism"].to_numpy()
+    if len(tried) > MOST:  # whole organisms, in random order
+        names, count = np.unique(organism, return_counts=True)
+        order = np.random.default_rng(seed).permutation(len(names))
+        kept = names[order][count[order].cumsum() <= MOST]
+        tried = tried[np.isin(organism, kept)]
+        organism = tried["organism"].to_numpy()
+    used, row = np.unique(organism, return_inverse=True)
+    media, column = np.unique(tried["medium_id"].astype(str), return_inverse=True)
+    held = data.recipes.groupby("medium_id")["ingredient"].apply(lambda s: frozenset(map(plain, s))).to_dict()
+    who = data.organisms.iloc[used]
+    return GrowthModel(
+        kernel=kernel,
+        who=Who(
+            who["genome_id"].astype(str).tolist(),
+            who["genus"].fillna("").astype(str).tolist(),
+            who["species"].fillna("").astype(str).tolist(),
+            np.asarray(data.conditions[used], dtype=np.float64),
+        ),
+        media=tuple(media.tolist()),
+        recipes={name: held.get(name, frozenset()) for name in media},
+        organism=row,
+        medium=column,
+        grew=tried["growth"].to_numpy(bool),
+    )
