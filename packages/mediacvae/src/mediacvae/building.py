@@ -75,7 +75,7 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     media = _sources(tables, options, notes)
     ingredients, library, amounts = _library(media, tables.amounts, options, notes)
     pairs, genomes = _pairs(tables, library, options, notes)
-    known, borrowed = known_organisms(genomes, tables.taxa, vectors or {})
+    known, borrowed = known_organisms(genomes, tables, vectors or {})
     named = {name: found.names for name, found in (vectors or {}).items()}
     conditioner = Conditioner.of(known, options.condition, named)
     conditions = conditioner(known)
@@ -230,14 +230,14 @@ def _records(tables: Any, at: Mapping[str, int], notes: list[str]) -> tuple[Fram
 
 
 def known_organisms(
-    genomes: Frame, taxa: Frame, vectors: Mapping[str, Vectors]
+    genomes: Frame, tables: Any, vectors: Mapping[str, Vectors]
 ) -> tuple[list[Organism], np.ndarray]:
     """What is known of each organism, and whose genome features it has: own, of its species, its genus, or none.
 
-    Lineage, GC and size that the organism does not have are those of its genus.
+    Lineage, GC and size that the organism does not have are those of its genus. genomes: some of `tables.genomes`.
     """
-    genus = taxa.drop_duplicates("genus").set_index("genus")
-    shared = {name: _by_kin(genomes, found) for name, found in vectors.items()}
+    genus = tables.taxa.drop_duplicates("genus").set_index("genus")
+    shared = {name: _by_kin(tables.genomes, found) for name, found in vectors.items()}
     made, borrowed = [], []
     for row in _rows(genomes):
         kin = genus.loc[row.genus] if row.genus in genus.index else None
