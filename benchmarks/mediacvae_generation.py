@@ -50,7 +50,8 @@ METHODS = ("kmer6",)
 
 def database(folder: Path, data: Path) -> str:
     """The tables and genomes in a database of their own; its URL."""
-    from mediacvae.db import add_genomes, import_folder
+    from mediacvae.db.genomes import add_genomes
+    from mediacvae.db.importing import import_folder
 
     url = f"sqlite:///{folder / 'media.db'}"
     import_folder(data, url=url)
