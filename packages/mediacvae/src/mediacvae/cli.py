@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import typer
 
 from cytosol import cli
-from mediacvae.verbs import database, genomes
+from mediacvae.verbs import database, genomes, worlds
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 app = cli.app("mediacvae", "Growth media for a genome: which known ones to try, and new recipes.")
-VERBS = {"embed": genomes.embed}
+VERBS = {
+    "embed": genomes.embed,
+    "evaluate": worlds.evaluate,
+    "plot": worlds.plot,
+    "simulate": worlds.simulate,
+    "demo": worlds.demo,
+}
 for name, verb in VERBS.items():
     app.command(name)(verb)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -33,7 +32,7 @@ class TrainConfig:
     dropout: float = 0.3
     forget: float = 0.2  # share of the conditions' blocks hidden in training: they may be missing in use
     library: float = 0.3  # share of a batch that are media of which no organism is known
-    curriculum_phases: Sequence[str] = (
+    curriculum_phases: tuple[str, ...] = (
         PHASES  # organism types, one after the other; those without pairs are skipped
     )
     rehearsal: float = 1.0  # share of earlier phases' pairs that a phase sees again

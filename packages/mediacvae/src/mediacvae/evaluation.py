@@ -115,6 +115,10 @@ def odds(
     Columns: organism, medium_id, growth, and a column of probabilities a method. Results that are told are no rows.
     """
     own = data.records.iloc[rows]
+    rows = rows[
+        ~own.duplicated(["organism", "medium_id"]).to_numpy()
+    ]  # tried twice: a result that is told is no row
+    own = data.records.iloc[rows]
     organism, grew = own["organism"].to_numpy(), own["growth"].to_numpy(bool)
     ids = own["medium_id"].astype(str).to_numpy()
     rng = np.random.default_rng(seed)

@@ -148,7 +148,7 @@ def learn(
         batch = min(config.batch_size, len(data))
         steps = max(1, -(-config.epochs * len(data) // (len(phases) * batch)))
         options = TrainerOptions(
-            max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 20), val_every=steps,
+            max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 6), val_every=steps,
             checkpoint_every=max(steps // 4, 50), device=config.device,
         )  # fmt: skip
         module = VaeTraining(net, config, steps=steps, begun=at > 0)
