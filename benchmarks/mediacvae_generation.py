@@ -114,10 +114,14 @@ def calibration(parts: list[evaluation.Made], data: Dataset) -> pd.DataFrame:
     true = pd.Series(medium).groupby(at).apply(set).to_dict()
     said, came = [], []
     for part in parts:
-        score = part.scores[evaluation.MODEL]
-        top = np.argsort(-score, axis=1, kind="stable")[:, :10]
-        said += np.take_along_axis(part.probability, top, axis=1).sum(axis=1).tolist()
-        came += [len(set(row.tolist()) & true[at[pair]]) for row, pair in zip(top, part.rows, strict=True)]
+        once = np.unique(at[part.rows], return_index=True)[
+            1
+        ]  # an organism counts once, however many media it has
+        top = np.argsort(-part.scores[evaluation.MODEL][once], axis=1, kind="stable")[:, :10]
+        said += np.take_along_axis(part.probability[once], top, axis=1).sum(axis=1).tolist()
+        came += [
+            len(set(row.tolist()) & true[at[pair]]) for row, pair in zip(top, part.rows[once], strict=True)
+        ]
     return pd.DataFrame({"said": [float(np.mean(said))], "came": [float(np.mean(came))]})
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mediacvae.folds import grouped_folds
 from mediacvae.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ class KernelBase:
         media: np.ndarray,
         groups: np.ndarray,
         *,
+        penalties: tuple[float, float] | None = None,
         seed: int = 0,
     ) -> KernelBase:
         """Fit to pairs: conditions (n, d) of organisms, organism (e,) and media (e, m) [g/L] of each pair.
 
-        groups: (n,) labels of relatives.
+        groups: (n,) labels of relatives. penalties: of the amounts and of the chances; None: chosen.
         """
         kernel = Kernel.fit(conditioner, conditions[np.unique(organism)])
         used, at = np.unique(organism, return_inverse=True)
@@ -82,11 +84,13 @@ class KernelBase:
         features = kernel(np.asarray(conditions[used], dtype=np.float64), landmarks) @ basis
         fit = _Ridge(features, sums / count[:, None], count)
         m = media.shape[1]
-        chosen_ones = fit.choose(groups[used], [slice(0, m), slice(m, 3 * m)], rng)
-        mean, weights = fit.solve(np.arange(len(used)), chosen_ones[0])
-        rest = fit.solve(np.arange(len(used)), chosen_ones[1])[1]
-        weights[:, m:] = rest[:, m:]
-        return cls(kernel, landmarks, basis, mean, weights, (chosen_ones[0], chosen_ones[1]))
+        if penalties is None:
+            first, second = fit.choose(groups[used], [slice(0, m), slice(m, 3 * m)], rng)
+            penalties = (first, second)
+        rows = np.arange(len(used))
+        mean, weights = fit.solve(rows, penalties[0])
+        weights[:, m:] = fit.solve(rows, penalties[1])[1][:, m:]
+        return cls(kernel, landmarks, basis, mean, weights, penalties)
 
     def __call__(self, conditions: np.ndarray) -> Expected:
         """What organisms with conditions (n, d) can expect."""
@@ -108,11 +112,9 @@ class _Ridge(NamedTuple):
 
     def choose(self, groups: np.ndarray, parts: list[slice], rng: np.random.Generator) -> list[float]:
         """For each part of the targets the penalty with the least squared error on groups left out."""
-        names = rng.permutation(np.unique(groups))
-        fold = {name: at % FOLDS for at, name in enumerate(names)}
-        own = np.array([fold[name] for name in groups])
+        own = grouped_folds(groups, FOLDS, seed=int(rng.integers(2**31)))
         error = np.zeros((len(PENALTIES), len(parts)))
-        for k in np.unique(own) if len(names) > 1 else ():
+        for k in np.unique(own) if own.any() else ():
             out = own == k
             solved = self._solved(np.flatnonzero(~out), PENALTIES)
             for at, (mean, weights) in enumerate(solved):

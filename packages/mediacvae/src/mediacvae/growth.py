@@ -16,6 +16,7 @@ import numpy as np
 from mediacvae.kernels import Kernel
 
 ROUNDS, CLOSE = 50, 1e-6  # of Newton's method
+DOUBT = 0.3  # share of the variance that draws odds to the middle; all of it makes them too timid
 MOST = 4000  # results that are fitted; of more, whole organisms are left out
 
 
@@ -24,13 +25,13 @@ class Strengths:
     """Variances of the effects on the log odds; chosen on the Tramontano (2018) strains, by genus left out."""
 
     common: float = 0.3
-    medium: float = 2.0  # of a medium's own
+    medium: float = 1.0  # of a medium's own
     recipe: float = 0.3  # shared by media of like ingredients
-    organism: float = 2.0
+    organism: float = 4.0
     kin: float = 2.0  # shared by organisms of whom the like is known
     genus: float = 0.3
     species: float = 0.5
-    taste: float = 1.0  # of organisms of whom the like is known, for media of like ingredients
+    taste: float = 2.0  # of organisms of whom the like is known, for media of like ingredients
     own_taste: float = 0.5  # of the organism itself
 
 
@@ -53,8 +54,8 @@ class Odds:
 
     @property
     def probability(self) -> np.ndarray:
-        """That it grows, (n,)."""
-        return _logistic(self.mean)
+        """That it grows, (n,): between the odds of the mean and the mean of the odds (MacKay 1992, eq. 10)."""
+        return _logistic(self.mean / np.sqrt(1 + DOUBT * np.pi * self.variance / 8))
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,8 @@ class GrowthModel:
         known = np.isfinite(a.conditions).any(axis=1)[a.organism]
         kind = np.array([name != "" for name in a.genus]) * own.genus
         kind = kind + np.array([name != "" for name in a.species]) * own.species
-        fed = np.array([bool(a.recipes.get(name)) for name in a.media])
-        each = own.common + own.medium + own.organism + own.kin * known + kind
-        return each + fed * (own.recipe + own.taste * known + own.own_taste)
+        each = own.common + own.medium + own.recipe + own.organism + own.own_taste + kind
+        return each + (own.kin + own.taste) * known
 
 
 class _Cases:
@@ -167,10 +167,15 @@ class _Cases:
         self.recipes = recipes
 
     def likeness(self, other: _Cases) -> np.ndarray:
-        """Cosine of what media hold, case by case."""
+        """Cosine of what media hold, case by case; a medium is like itself also where its recipe is not known."""
         mine, row = np.unique(self.media.astype(str), return_inverse=True)
         its, column = np.unique(other.media.astype(str), return_inverse=True)
-        table = np.array([[_cosine(self.recipes.get(a), self.recipes.get(b)) for b in its] for a in mine])
+        table = np.array(
+            [
+                [1.0 if a == b else _cosine(self.recipes.get(a), self.recipes.get(b)) for b in its]
+                for a in mine
+            ]
+        )
         return table[np.ix_(row, column)]
 
 

@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
     from mediacvae.conditions import Organism
 
-KEEP = 0.18  # chance plus squared mean log1p amount above which a main ingredient is in the consensus
 FEWEST = 3  # main ingredients of a consensus
 TRIES = 16  # draws for each recipe asked for
+
+
+def worth(made: Expected) -> np.ndarray:
+    """What it is worth to have an ingredient in a recipe, (n, m): its chance, and the error of leaving it out."""
+    return made.main + made.amount**2
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class MediaModel:
     conditions: np.ndarray
     config: TrainConfig
     facts: dict[str, Any]
+    keep: float  # `worth` above which a main ingredient is in the consensus
 
     @cached_property
     def plausible(self) -> Plausible:
@@ -92,8 +97,8 @@ class MediaModel:
     def consensus(self, conditions: np.ndarray, constraints: Constraints | None = None) -> np.ndarray:
         """One recipe (n, m) [g/L] for each of conditions (n, d): its amounts are means over what relatives get."""
         made = self.expected(conditions)
-        value = made.main + made.amount**2
-        main = value > KEEP
+        value = worth(made)
+        main = value > self.keep
         first = np.argsort(-value, axis=1)[:, :FEWEST]
         np.put_along_axis(main, first, values=True, axis=1)
         grams = np.where(main, np.maximum(np.expm1(made.amount), MAIN * 1.01), 0.0)
@@ -136,14 +141,15 @@ class MediaModel:
 
     def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
         """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
-        score = self.ranker.scores(condition, self.media)[0]
+        scores = self.ranker.scores(condition, self.media)
+        score, chance = scores[0], self.ranker.probability(scores)[0]
         order = np.argsort(-score, kind="stable")[:top]
         return pd.DataFrame(
             {
                 "rank": np.arange(1, len(order) + 1),
                 "medium_id": self.library["medium_id"].to_numpy()[order],
                 "name": self.library["name"].to_numpy()[order],
-                "probability": self.ranker.probability(score[order]),
+                "probability": chance[order],
             }
         )
 

@@ -1,8 +1,9 @@
 """Which known media to try first: those that organisms like this one grow on, and media like them.
 
 A medium's score is the kernel-weighted mean, over training pairs, of how many ingredients it shares with the pair's
-medium. The odds are a logistic function of the log score, fitted to relatives left out: the chance that the medium is
-on record for the organism. Letters: p training organisms, u media of training pairs, b media of the library.
+medium. The odds, the chance that the medium is on record for the organism, are a logistic function of the log score and
+the log rank, fitted to the first `FIRST` ranks of relatives left out. Letters: p training organisms, u media of their
+pairs, b media of the library.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mediacvae.base import FOLDS, MAIN
+from mediacvae.folds import grouped_folds
 from mediacvae.kernels import Kernel
 
 LIKENESS = 4  # power of organisms' likeness: the nearest count most
 SHARED = 4  # power of media's likeness
 BLOCK = 256  # organisms at a time
+FIRST, MOST = 100, 500  # ranks and organisms that the odds are fitted to
 LEAST = 1e-12  # score of what nothing speaks for
 
 
@@ -29,8 +32,7 @@ class Ranker:
     landmarks: np.ndarray
     counts: np.ndarray
     media: np.ndarray
-    slope: float
-    intercept: float
+    odds: tuple[float, float, float]  # by log score (0 and more), by log rank (0 and less), and a constant
 
     @classmethod
     def fit(
@@ -58,10 +60,10 @@ class Ranker:
         counts = np.zeros((len(used), len(own)))
         np.add.at(counts, (at, column), 1.0)
         landmarks = np.asarray(conditions[used], dtype=np.float64)
-        made = cls(kernel, landmarks, counts, presence(np.asarray(library[own])), 1.0, 0.0)
+        made = cls(kernel, landmarks, counts, presence(np.asarray(library[own])), (1.0, 0.0, 0.0))
         likeness = kernel.cosine(landmarks, landmarks) ** LIKENESS
-        slope, intercept = _odds(made, likeness, presence(library), counts, own, groups[used], rng)
-        return cls(kernel, landmarks, counts, made.media, slope, intercept)
+        odds = _odds(made, likeness, presence(library), counts, own, groups[used], rng)
+        return cls(kernel, landmarks, counts, made.media, odds)
 
     def scores(self, conditions: np.ndarray, library: np.ndarray) -> np.ndarray:
         """Score (n, b) of media (b, m) [g/L] for organisms with conditions (n, d)."""
@@ -73,8 +75,9 @@ class Ranker:
         return np.concatenate(parts) if parts else np.zeros((0, len(known)))
 
     def probability(self, scores: np.ndarray) -> np.ndarray:
-        """The chance that a medium is on record for an organism, of its score."""
-        return 1 / (1 + np.exp(-(self.slope * np.log(np.maximum(scores, LEAST)) + self.intercept)))
+        """The chances (n, b) that media are on record for organisms, of the scores (n, b) of a whole library."""
+        by_score, by_rank, constant = self.odds
+        return 1 / (1 + np.exp(-(by_score * _logs(scores) + by_rank * np.log(_ranks(scores)) + constant)))
 
     def _scores(self, weights: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Scores (n, b) of weights (n, p) of the training organisms; without any likeness all count the same."""
@@ -91,6 +94,18 @@ def presence(media: np.ndarray) -> np.ndarray:
     return there / np.maximum(np.sqrt(there.sum(axis=1, keepdims=True)), 1.0)
 
 
+def _logs(scores: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(scores, LEAST))
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Ranks (n, b) from 1, of equal scores by position."""
+    ranks = np.empty(scores.shape)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    np.put_along_axis(ranks, order, np.arange(1.0, scores.shape[1] + 1)[None], axis=1)
+    return ranks
+
+
 def _odds(
     ranker: Ranker,
     likeness: np.ndarray,
@@ -99,31 +114,30 @@ def _odds(
     own: np.ndarray,
     groups: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Slope and intercept of the log odds, by logistic regression on organisms whose relatives were left out."""
-    names = rng.permutation(np.unique(groups))
-    fold = {name: k % FOLDS for k, name in enumerate(names)}
-    at = np.array([fold[name] for name in groups])
-    if len(names) < FOLDS:
-        return 1.0, 0.0
-    chosen = rng.permutation(len(groups))[:500]
-    logs, truth = [], []
-    for k in range(FOLDS):
-        out = chosen[at[chosen] == k]
-        weights = likeness[out] * (at != k)[None]
-        score = ranker._scores(weights, known)
-        there = np.zeros(score.shape, dtype=bool)
+) -> tuple[float, float, float]:
+    """The constants of the odds, by logistic regression on first ranks of organisms whose relatives were left out."""
+    if len(np.unique(groups)) < 2:
+        return 1.0, 0.0, 0.0
+    fold = grouped_folds(groups, FOLDS, seed=int(rng.integers(2**31)))
+    chosen = rng.permutation(len(groups))[:MOST]
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for k in np.unique(fold):
+        out = chosen[fold[chosen] == k]
+        scores = ranker._scores(likeness[out] * (fold != k)[None], known)
+        there = np.zeros(scores.shape, dtype=bool)
         there[:, own] = counts[out] > 0
-        logs.append(np.log(np.maximum(score, LEAST)).ravel())
-        truth.append(there.ravel())
-    x, y = np.concatenate(logs), np.concatenate(truth)
+        ranks = _ranks(scores)
+        first = ranks <= FIRST
+        parts.append((_logs(scores)[first], np.log(ranks[first]), there[first]))
+    log_score, log_rank, there = (np.concatenate(column) for column in zip(*parts, strict=True))
+    x = np.stack([log_score, log_rank, np.ones_like(log_score)], axis=1)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        z = theta[0] * x + theta[1]
+        z = x @ theta
         p = 1 / (1 + np.exp(-z))
-        value = float(np.logaddexp(0.0, z).mean() - z[y].sum() / len(z))
-        miss = p - y
-        return value, np.array([(miss * x).mean(), miss.mean()])
+        return float((np.logaddexp(0.0, z) - there * z).mean()), x.T @ (p - there) / len(z)
 
-    found = minimize(loss, np.array([1.0, np.log(max(y.mean(), 1e-9))]), jac=True, method="L-BFGS-B")
-    return float(found.x[0]), float(found.x[1])
+    start = np.array([0.5, -0.5, np.log(max(there.mean(), 1e-9))])
+    bounds = [(0.0, None), (None, 0.0), (None, None)]  # a better score or rank never makes it less likely
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return float(found.x[0]), float(found.x[1]), float(found.x[2])

@@ -81,8 +81,9 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
     extra: dict[str, Any] = {
         "width": dict(base.kernel.width),
         "penalties": list(base.penalties),
-        "odds": [ranker.slope, ranker.intercept],
+        "odds": list(ranker.odds),
         "facts": model.facts,
+        "keep": model.keep,
         "net": None,
     }
     if model.vae is not None:
@@ -129,7 +130,7 @@ def load(path: Path) -> MediaModel:
             conditioner=conditioner,
             base=KernelBase(kernel, *own, penalties=tuple(extra["penalties"])),
             vae=None if extra["net"] is None else vae_file.network(extra["net"], config.vae(), net),
-            ranker=Ranker(kernel, *seen, *extra["odds"]),
+            ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"])),
             growth=growth,
             library=pd.DataFrame(text["library"]),
             media=array("media"),
@@ -137,6 +138,7 @@ def load(path: Path) -> MediaModel:
             conditions=array("conditions"),
             config=config,
             facts=extra["facts"],
+            keep=float(extra["keep"]),
         )
     except (KeyError, TypeError) as missing:
         msg = f"{path}: the manifest lacks {missing}: save the model again"
