@@ -1,11 +1,11 @@
-"""Databases for tests: an SQLite file, and a PostgreSQL server that is started once."""
+"""What tests share: databases (an SQLite file, a PostgreSQL server that is started once), tables, a trained model."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,11 +15,18 @@ from mediacvae.db import upgrade
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_spec = importlib.util.spec_from_file_location("mediacvae_postgres", Path(__file__).with_name("postgres.py"))
-assert _spec is not None
-assert _spec.loader is not None
-postgres = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(postgres)
+
+def _beside(name: str) -> Any:
+    """A file of this folder as a module; the folder is no package."""
+    spec = importlib.util.spec_from_file_location(f"mediacvae_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+postgres, small_world = _beside("postgres"), _beside("world")
 _numbers = itertools.count()
 
 
@@ -55,3 +62,39 @@ def file_url(tmp_path: Path) -> str:
     made = f"sqlite:///{tmp_path}/test.db"
     upgrade(made)
     return made
+
+
+@pytest.fixture(scope="session")
+def world() -> Any:
+    """The module that makes small tables, for tests that want their own."""
+    return small_world
+
+
+@pytest.fixture(scope="session")
+def tables() -> Any:
+    """A small world. Not to be changed."""
+    return small_world.make()
+
+
+@pytest.fixture(scope="session")
+def dataset(tables: Any) -> Any:
+    """Built of it. Not to be changed."""
+    from mediacvae.building import BuildOptions, build
+
+    return build(tables, BuildOptions())
+
+
+@pytest.fixture(scope="session")
+def quick() -> Any:
+    """A training of a second."""
+    from mediacvae.config import TrainConfig
+
+    return TrainConfig(epochs=40, batch_size=32, latent_dim=8, hidden_dims=(32,), draws=16, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def model(dataset: Any, quick: Any) -> Any:
+    """A small trained model. Not to be changed."""
+    from mediacvae.training import fit
+
+    return fit(dataset, quick)[0]

@@ -6,34 +6,27 @@ left out, counted and said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from mediacvae.conditions import LINEAGE, STATS, Conditioner, Organism
+from mediacvae.conditions import LINEAGE, STATS, Conditioner
 from mediacvae.dataset import Dataset, DatasetError
+from mediacvae.kin import known_organisms
 from mediacvae.names import organism_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mediacvae.kin import Vectors
 
 Frame = Any  # a pandas DataFrame, whose methods are typed too widely to be checked
 Group = Literal["species", "genus"]
 Guessed = Literal["in", "out"]
 OWN = "own"  # the source of media that a user brought
 ALL = "all"  # of sources of media
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Genome features by one method: the genomes' ids, values (n, d) float32, and the features' names (d)."""
-
-    ids: Sequence[str]
-    values: np.ndarray
-    names: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +44,7 @@ class BuildOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range."""
+        """Refuse values outside their range; `archea` is understood."""
         for name, allowed in (("group", get_args(Group)), ("guessed", get_args(Guessed))):
             if getattr(self, name) not in allowed:
                 msg = f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}"
@@ -59,11 +52,11 @@ class BuildOptions:
         if not self.condition or self.ingredients < 1:
             msg = "condition: expected at least one block, and ingredients at least 1"
             raise ValueError(msg)
-        if min(self.test_size, self.val_size) < 0 or self.test_size + self.val_size >= 1:
+        if not (self.test_size >= 0 <= self.val_size and self.test_size + self.val_size < 1):
             msg = f"test_size and val_size: expected shares below 1 together, got {self.test_size} and {self.val_size}"
             raise ValueError(msg)
         if self.organism is not None:
-            organism_type(self.organism)
+            object.__setattr__(self, "organism", organism_type(self.organism))
 
 
 def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | None = None) -> Dataset:
@@ -75,7 +68,11 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     media = _sources(tables, options, notes)
     ingredients, library, amounts = _library(media, tables.amounts, options, notes)
     pairs, genomes = _pairs(tables, library, options, notes)
-    known, borrowed = known_organisms(genomes, tables, vectors or {})
+    if pairs.empty:
+        kind = options.organism or "organism"
+        msg = f"no {kind} that is known to grow on a usable medium: nothing to learn from"
+        raise DatasetError(msg)
+    known, borrowed = known_organisms(genomes, tables.taxa, vectors or {}, tables.genomes)
     named = {name: found.names for name, found in (vectors or {}).items()}
     conditioner = Conditioner.of(known, options.condition, named)
     conditions = conditioner(known)
@@ -143,7 +140,9 @@ def _sources(tables: Any, options: BuildOptions, notes: list[str]) -> Frame:
             raise DatasetError(msg)
         chosen = [str(grown["source"].value_counts().index[0])]
         chosen += [OWN] * (OWN in have.index and OWN not in chosen)
-        left = ", ".join(f"{name} {count:,}" for name, count in have.items() if name not in chosen)
+        left = ", ".join(
+            f"{name or 'not named'} {count:,}" for name, count in have.items() if name not in chosen
+        )
         if left:
             notes.append(
                 f"media of {', '.join(chosen)}; not of other sources ({left}): --source takes them in"
@@ -193,7 +192,7 @@ def _pairs(tables: Any, library: Frame, options: BuildOptions, notes: list[str])
     """What grows on what, each pair once, and the organisms of which anything was observed."""
     growth = tables.growth.merge(tables.genomes[["genome_id", "organism_type"]], on="genome_id")
     if options.organism is not None:
-        growth = growth[growth["organism_type"] == organism_type(options.organism)]
+        growth = growth[growth["organism_type"] == options.organism]
     yes = growth[growth["growth"]]
     no = growth.loc[~growth["growth"], ["genome_id", "medium_id"]].drop_duplicates()
     pairs = yes[yes["medium_id"].isin(library["medium_id"])].drop_duplicates(["genome_id", "medium_id"])
@@ -229,85 +228,23 @@ def _records(tables: Any, at: Mapping[str, int], notes: list[str]) -> tuple[Fram
     return records, held[["medium_id", "ingredient"]].reset_index(drop=True)
 
 
-def known_organisms(
-    genomes: Frame, tables: Any, vectors: Mapping[str, Vectors]
-) -> tuple[list[Organism], np.ndarray]:
-    """What is known of each organism, and whose genome features it has: own, of its species, its genus, or none.
-
-    Lineage, GC and size that the organism does not have are those of its genus. genomes: some of `tables.genomes`.
-    """
-    genus = tables.taxa.drop_duplicates("genus").set_index("genus")
-    shared = {name: _by_kin(tables.genomes, found) for name, found in vectors.items()}
-    made, borrowed = [], []
-    for row in _rows(genomes):
-        kin = genus.loc[row.genus] if row.genus in genus.index else None
-        features, whose = {}, "none"
-        for name, (values, origin) in shared.items():
-            if row.genome_id in values:
-                features[name], whose = values[row.genome_id], origin[row.genome_id]
-        made.append(
-            Organism(
-                genome_id=str(row.genome_id),
-                name=_text(row.organism_name) or _text(row.genus),
-                organism_type=_text(row.organism_type),
-                lineage=_text(row.lineage) or (None if kin is None else _text(kin["lineage"])),
-                gc=_number(row.gc_content, kin, "gc"),
-                length=_number(row.sequence_length, kin, "genome_size"),
-                vectors=features,
-            )
-        )
-        borrowed.append(whose)
-    return made, np.array(borrowed, dtype=object)
-
-
 def split(organisms: Frame, pairs: Frame, options: BuildOptions) -> np.ndarray:
-    """train, val or test for each organism, (o,): groups in random order fill test, then val, then train."""
+    """train, val or test for each organism, (o,): groups in random order fill test, then val, then train.
+
+    Where that leaves nothing to train on, the group with most pairs is trained on.
+    """
     names = organisms[options.group].fillna("").astype(str).to_numpy()
     names = np.where(names == "", organisms["genome_id"].astype(str), names)
     weight = np.bincount(pairs["organism"], minlength=len(organisms))
     groups = np.array(sorted(set(names)))
     order = groups[np.random.default_rng(options.seed).permutation(len(groups))]
     count = pd.Series(weight).groupby(names).sum()
+    ends = {"test": options.test_size, "val": options.test_size + options.val_size}
     made, used = {}, 0.0
     for group in order:
-        share = used / max(weight.sum(), 1)
-        made[group] = (
-            "test"
-            if share < options.test_size
-            else "val"
-            if share < options.test_size + options.val_size
-            else "train"
-        )
+        share = used / max(weight.sum(), 1) + 1e-9  # so that 0.1 + 0.2 ends where 0.3 does
+        made[group] = next((name for name, end in ends.items() if share < end), "train")
         used += count[group]
+    if not any(made[group] == "train" and count[group] for group in made):
+        made[count.idxmax()] = "train"
     return np.array([made[name] for name in names], dtype=object)
-
-
-def _by_kin(genomes: Frame, found: Vectors) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Features for organisms: their own, else the mean of their species, else of their genus."""
-    own = {name: found.values[at] for at, name in enumerate(found.ids)}
-    values, origin = {}, {}
-    for level in ("genus", "species", "genome_id"):  # the nearest has the last word
-        groups = genomes.groupby(genomes[level].fillna("").astype(str))
-        for label, members in groups:
-            having = [own[name] for name in members["genome_id"] if name in own]
-            if not label or not having:
-                continue
-            for name in members["genome_id"]:
-                values[name] = np.mean(having, axis=0)
-                origin[name] = "own" if level == "genome_id" else level
-    return values, origin
-
-
-def _rows(frame: Frame) -> Any:
-    """Its rows, whose columns are attributes."""
-    return frame.itertuples(index=False)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: Any, kin: Any, column: str) -> float | None:
-    if pd.notna(value):
-        return float(value)
-    return None if kin is None or pd.isna(kin[column]) else float(kin[column])

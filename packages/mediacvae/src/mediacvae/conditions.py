@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 Kind = Literal["tokens", "numbers"]
 LINEAGE, NAMES, STATS = "lineage", "names", "stats"
 RARE = 2  # organisms that must share a word of a lineage or a piece of a name, or it says nothing
-OTHERS = (
-    "(others)"  # root of the number of a name's pieces that no other name has: names of many are less alike
-)
+# Root of the number of a name's pieces that no other name has: names of many are less alike
+OTHERS = "(others)"
 PIECES = (2, 3, 4)  # letters of the pieces a name is cut into
 
 
@@ -53,7 +52,7 @@ class Block:
     def of(self, organism: Organism) -> np.ndarray:
         """The row (d,) of an organism, all NaN where nothing is known.
 
-        Raises ValueError where a genome's vector has another length than the block.
+        Raises ValueError where a genome's vector has another length than the block, or is not finite.
         """
         if self.kind == "tokens":
             words = lineage_words(organism) if self.name == LINEAGE else pieces(organism.name)
@@ -71,6 +70,10 @@ class Block:
                 f"{organism.genome_id}: expected {len(self.features)} features of {self.name}, got {vector.shape}; "
                 "embed the genome by the method that the model was trained with"
             )
+            raise ValueError(msg)
+        if not np.isfinite(vector).all():
+            strange = vector[~np.isfinite(vector)][0]
+            msg = f"{organism.genome_id}: {self.name}: expected finite numbers, got {strange}"
             raise ValueError(msg)
         return vector.astype(np.float64)
 
