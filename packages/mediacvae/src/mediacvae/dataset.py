@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 ABOUT, SAMPLES = "dataset.json", "samples.parquet"
-TABLES = ("library", "organisms", "pairs", "records", "recipes")  # each a .parquet and a field of `Dataset`
+TABLES = {  # each a .parquet and a field of `Dataset`, with what it must hold
+    "library": ("medium_id", "name"),
+    "organisms": ("genome_id", "organism_name", "organism_type", "genus", "species", "genome", "split"),
+    "pairs": ("organism", "medium", "source", "rank"),
+    "records": ("organism", "medium_id", "growth", "source"),
+    "recipes": ("medium_id", "ingredient"),
+}
 FORMAT = 1
+CHUNK = 4096  # media looked at together
 
 
 class DatasetError(ValueError):
@@ -131,6 +138,9 @@ def read(folder: Path) -> Dataset:
         raise DatasetError(msg)
     try:
         said = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if said["format"] != FORMAT:
+            msg = f"of format {said['format']!r}, this program reads {FORMAT}"
+            raise ValueError(msg)
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
         media, conditions = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False)
@@ -141,26 +151,51 @@ def read(folder: Path) -> Dataset:
             conditioner=Conditioner.from_plain(said["condition"]),
             conditions=conditions,
             media=media,
-            about=said["about"],
+            about=dict(said["about"]),
             notes=tuple(said["notes"]),
             **tables,
         )
-    except (OSError, KeyError, TypeError, ValueError) as fault:
-        msg = f"{folder}: not a dataset that can be read ({str(fault).splitlines()[0]}); build it again"
+        _check(data)
+    except (OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as fault:
+        why = f"there is no {fault}" if isinstance(fault, KeyError) else str(fault).split("\n")[0]
+        msg = f"{folder}: not a dataset that can be read ({why}); build it again"
         raise DatasetError(msg) from None
-    shapes = (data.media.shape, data.conditions.shape)
-    expected = (
-        (len(data.library), len(data.ingredients)),
-        (len(data.organisms), data.conditioner.width),
-    )
-    if shapes != expected:
-        msg = f"{folder}: expected media {expected[0]} and conditions {expected[1]}, got {shapes[0]} and {shapes[1]}"
-        raise DatasetError(msg)
-    for column, most in (("organism", len(data.organisms)), ("medium", len(data.library))):
-        if not data.pairs[column].between(0, most - 1).all():
-            msg = f"{folder / 'pairs.parquet'}: {column}: expected rows from 0 to {most - 1}"
-            raise DatasetError(msg)
     return data
+
+
+def _check(data: Dataset) -> None:
+    """Refuse parts that do not fit each other; ValueError."""
+    for name, columns in TABLES.items():
+        if missing := [column for column in columns if column not in getattr(data, name)]:
+            msg = f"{name}.parquet: no column {missing[0]!r}"
+            raise ValueError(msg)
+    n_media, n_organisms = len(data.library), len(data.organisms)
+    for name, array, shape in (
+        ("library.npy", data.media, (n_media, len(data.ingredients))),
+        ("conditions.npy", data.conditions, (n_organisms, data.conditioner.width)),
+    ):
+        if array.shape != shape or array.dtype != np.float32:
+            msg = f"{name}: expected float32 {shape}, got {array.dtype} {array.shape}"
+            raise ValueError(msg)
+    for at in range(0, n_media, CHUNK):
+        own = data.media[at : at + CHUNK]
+        if not (np.isfinite(own) & (own >= 0)).all():
+            msg = f"library.npy: rows {at} to {at + len(own) - 1}: expected finite amounts of at least 0 g/L"
+            raise ValueError(msg)
+    for table, column, most in (
+        ("pairs", "organism", n_organisms),
+        ("pairs", "medium", n_media),
+        ("records", "organism", n_organisms),
+    ):
+        if not getattr(data, table)[column].between(0, most - 1).all():
+            msg = f"{table}.parquet: {column}: expected rows from 0 to {most - 1}"
+            raise ValueError(msg)
+    for column, allowed in (("split", SPLITS), ("organism_type", ORGANISM_TYPES)):
+        if strange := set(data.organisms[column]) - set(allowed):
+            msg = (
+                f"organisms.parquet: {column}: expected {', '.join(allowed)}, got {min(map(str, strange))!r}"
+            )
+            raise ValueError(msg)
 
 
 def _array(path: Path, array: np.ndarray) -> None:
