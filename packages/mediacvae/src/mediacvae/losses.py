@@ -30,6 +30,6 @@ def hurdle(present: Tensor, amount: Tensor, logits: Tensor, mean: Tensor, log_sd
     (n, m). log_sd: (m,) of the amounts. A log-normal hurdle: Bernoulli times log-normal.
     """
     there = F.binary_cross_entropy_with_logits(logits, present, reduction="none")
-    z = (amount - mean) * (-log_sd).exp()
+    z = (torch.where(present > 0, amount, mean) - mean) * (-log_sd).exp()
     much = 0.5 * z**2 + log_sd + 0.5 * math.log(2 * math.pi)
-    return (there + present * torch.where(present > 0, much, 0.0)).sum(dim=1)
+    return (there + present * much).sum(dim=1)
