@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from cytosol.files import write_atomically
 from mediacvae.conditions import Conditioner
@@ -32,6 +34,7 @@ TABLES = {  # each a .parquet and a field of `Dataset`, with what it must hold
     "recipes": ("medium_id", "ingredient"),
 }
 FORMAT = 1
+_DAMAGED = (SyntaxError, TokenError, MemoryError, ArrowException)  # of readers, beside what one would expect
 CHUNK = 4096  # media looked at together
 
 
@@ -156,7 +159,7 @@ def read(folder: Path) -> Dataset:
             **tables,
         )
         _check(data)
-    except (OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as fault:
+    except (OSError, EOFError, LookupError, TypeError, AttributeError, ValueError, *_DAMAGED) as fault:
         why = f"there is no {fault}" if isinstance(fault, KeyError) else str(fault).split("\n")[0]
         msg = f"{folder}: not a dataset that can be read ({why}); build it again"
         raise DatasetError(msg) from None
