@@ -26,10 +26,11 @@ import torch
 from watch import processor
 
 from mediacvae import db, evaluation, features
-from mediacvae.building import BuildOptions, Vectors, build
+from mediacvae.building import BuildOptions, build
 from mediacvae.config import TrainConfig
 from mediacvae.embeddings import names as feature_names
 from mediacvae.folds import grouped_folds
+from mediacvae.kin import Vectors
 from mediacvae.training import fit
 
 if TYPE_CHECKING:

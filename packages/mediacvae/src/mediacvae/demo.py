@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mediacvae import dataset, db, embeddings, evaluation, fasta, features
-from mediacvae.building import BuildOptions, Vectors, build
+from mediacvae.building import BuildOptions, build
 from mediacvae.card import card
 from mediacvae.conditions import Organism
 from mediacvae.config import TrainConfig
 from mediacvae.db.genomes import add_genomes
+from mediacvae.kin import Vectors
 from mediacvae.options import SimulationConfig
 from mediacvae.recipes import to_table
 from mediacvae.saving import save as save_model

@@ -56,9 +56,7 @@ def plot_recipes(recipes: pd.DataFrame, *, title: str) -> Figure:
         figure.colorbar(image, ax=axes, label="g/L", shrink=0.7)
         for name, colour in colours.items():
             axes.plot([], [], "s", color=colour, label=name)
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(0.0, -0.14 - 0.4 / max(len(kept), 1)), ncols=2, fontsize=8
-        )
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         more = len(wide) - len(kept)
         axes.set_title(
             f"{title}\nblank: not in the recipe" + (f"; {more} rarer ingredients not shown" if more else "")
@@ -68,11 +66,11 @@ def plot_recipes(recipes: pd.DataFrame, *, title: str) -> Figure:
 
 def plot_ranks(ranks: pd.DataFrame, *, title: str) -> Figure:
     """Known media (columns rank, medium_id, name, probability), the most promising on top, with their odds."""
-    labels = [_short(f"{row.name_} ({row.medium_id})") for row in _rows(ranks)]
+    labels = [f"{_short(str(row.name_))}\n{row.medium_id}" for row in _rows(ranks)]
     with style():
-        figure, axes = _figure(7.5, 1.4 + 0.32 * len(ranks))
+        figure, axes = _figure(8.0, 1.4 + 0.42 * len(ranks))
         axes.barh(labels[::-1], ranks["probability"].to_numpy()[::-1] * 100, color=BLUE)
-        axes.set_xlabel("Chance that the medium is on record for the organism [%]")
+        axes.set_xlabel("Chance of being on record for the organism [%]")
         axes.set_title(title)
     return figure
 
