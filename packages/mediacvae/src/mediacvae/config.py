@@ -67,8 +67,8 @@ class TrainConfig:
         """The shape of the network."""
         if self.model_type == "spec":
             return VaeOptions(
-                latent=self.latent_dim, encoder=(256, 128), decoder=(128, 64), condition=0, likelihood="mse",
-                prior="normal", norm=True, dropout=0.0,
+                latent=self.latent_dim, encoder=(256, 128), decoder=(128, 64), condition=0, flags=False,
+                likelihood="mse", prior="normal", norm=True, dropout=0.0,
             )  # fmt: skip
         return VaeOptions(
             latent=self.latent_dim,

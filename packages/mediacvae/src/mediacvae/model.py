@@ -24,14 +24,25 @@ if TYPE_CHECKING:
 
     from mediacvae.parts import Reading
 
+LOG_MOST = 10.0  # log g/L: no amount is above, 22 kg/L, nor below the cube of its inverse
 LEAST_SD = 0.1  # of an ingredient's log amounts: one that is always given in the same amount has none
 
 
 class Decoded(NamedTuple):
-    """What the decoder says of media: presence logits (n, m), mean of the standardised log amounts (n, m)."""
+    """What the decoder says of media: presence logits (n, m), mean of the standardised log amounts (n, m).
+
+    Where the likelihood is no hurdle, both are log1p g/L before the ReLU: an ingredient is there where it is above 0.
+    """
 
     logits: Tensor
     amount: Tensor
+
+
+class Draws(NamedTuple):
+    """`Decoded` as arrays."""
+
+    logits: np.ndarray
+    amount: np.ndarray
 
 
 class Scale(NamedTuple):
@@ -52,7 +63,7 @@ class Scale(NamedTuple):
 
 
 def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> tuple[nn.Sequential, int]:
-    """Linear, (batch norm,) ReLU, (dropout,) for each width; the module and how many features come out."""
+    """Linear, ReLU, (batch norm,) (dropout,) for each width; the module and how many features come out."""
     layers: list[nn.Module] = []
     for width in hidden:
         layers.append(nn.Linear(inputs, width))
@@ -64,10 +75,11 @@ def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> 
 
 def shared(
     mean: Tensor, logvar: Tensor, noise: Tensor, genus: Tensor, count: int
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Posterior and noise (n, l) whose first `count` features are one for all rows of a genus (n,), -1 for none.
 
-    What each row says of them is multiplied, as evidence of Gaussians is (Bouchacourt et al. 2018, eq. 9).
+    What each row says of them is multiplied, as evidence of Gaussians is (Bouchacourt et al. 2018, eq. 9). The fourth
+    is the rows (n, 1) of a row's genus: the divergence of shared features is to be paid once, not by each of them.
     """
     labels = torch.where(genus < 0, genus.max() + 1 + torch.arange(len(genus), device=genus.device), genus)
     _, row = labels.unique(return_inverse=True)
@@ -75,13 +87,12 @@ def shared(
     precision = (-logvar[:, :count]).exp()
     total = precision.new_zeros(groups, count).index_add(0, row, precision)
     weighted = precision.new_zeros(groups, count).index_add(0, row, precision * mean[:, :count])
-    first = torch.zeros(groups, dtype=torch.long, device=row.device).scatter(
-        0, row.flip(0), torch.arange(len(row) - 1, -1, -1, device=row.device)
-    )
+    places = torch.arange(len(row), device=row.device)
+    first = torch.zeros_like(places[:groups]).scatter_reduce(0, row, places, "amin", include_self=False)
     together = ((weighted / total)[row], -total.log()[row], noise[first][row][:, :count])
     pairs = zip(together, (mean, logvar, noise), strict=True)
     made = [torch.cat([one, each[:, count:]], dim=1) for one, each in pairs]
-    return made[0], made[1], made[2]
+    return made[0], made[1], made[2], row.bincount()[row][:, None]
 
 
 class ConditionalMediaVAE(nn.Module):
@@ -110,17 +121,20 @@ class ConditionalMediaVAE(nn.Module):
         for name, value in (("log_mean", scale.mean), ("log_sd", scale.sd)):
             self.register_buffer(name, torch.as_tensor(np.asarray(value, dtype=np.float32)))
         self.hurdle = own.likelihood == "hurdle"
-        self.reader = ConditionReader(reading or identity(condition_dim))
+        self.reader = ConditionReader(reading or identity(condition_dim), flags=own.flags)
         self.project = nn.Linear(self.reader.width, own.condition) if own.condition else nn.Identity()
         given = own.condition or self.reader.width
         seen = media_dim * (2 if self.hurdle else 1)
         self.encoder, width = mlp(seen + given, own.encoder, norm=own.norm, dropout=own.dropout)
         self.posterior = nn.Linear(width, 2 * own.latent)
-        self.prior = nn.Sequential(nn.Linear(given, 64), nn.ReLU(), nn.Linear(64, 2 * own.latent))
+        if own.prior == "conditional":
+            self.prior = nn.Sequential(nn.Linear(given, 64), nn.ReLU(), nn.Linear(64, 2 * own.latent))
         self.decoder, width = mlp(own.latent + given, own.decoder, norm=own.norm, dropout=own.dropout)
-        self.presence = nn.Linear(width, media_dim)
         self.amount = nn.Linear(width, media_dim)
-        self.amount_log_sd = nn.Parameter(torch.zeros(media_dim))
+        if self.hurdle:
+            self.presence = nn.Linear(width, media_dim)
+            self.amount_log_sd = nn.Parameter(torch.zeros(media_dim))
+        self.eval()  # without dropout, until someone trains it
 
     # ---- tensors
 
@@ -141,8 +155,10 @@ class ConditionalMediaVAE(nn.Module):
         return torch.where(there, logs, 0.0)
 
     def grams(self, amount: Tensor) -> Tensor:
-        """Amounts [g/L] of standardised log amounts (n, m)."""
-        return (amount * self.log_sd + self.log_mean).exp()
+        """Amounts [g/L] of what the decoder says of them, (n, m); finite for whatever it says."""
+        if not self.hurdle:
+            return amount.clamp(0.0, LOG_MOST).expm1()
+        return (amount * self.log_sd + self.log_mean).clamp(-3 * LOG_MOST, LOG_MOST).exp()
 
     def posterior_of(self, media: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the latent (n, l) of media [g/L] under what is given."""
@@ -160,7 +176,8 @@ class ConditionalMediaVAE(nn.Module):
     def decode(self, latent: Tensor, given: Tensor) -> Decoded:
         """What media the latent (n, l) stands for."""
         hidden = self.decoder(torch.cat([latent, given], dim=1))
-        return Decoded(self.presence(hidden), self.amount(hidden))
+        amount = self.amount(hidden)
+        return Decoded(self.presence(hidden) if self.hurdle else amount, amount)
 
     def forward(
         self,
@@ -176,10 +193,12 @@ class ConditionalMediaVAE(nn.Module):
         given = self.given(condition)
         mean, logvar = self.posterior_of(media, given)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
-        if self.options.genus and genus is not None:
-            mean, logvar, noise = shared(mean, logvar, noise, genus, self.options.genus)
+        rows = 1
+        if (count := self.options.genus) and genus is not None:
+            mean, logvar, noise, rows = shared(mean, logvar, noise, genus, count)
         out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
         divergence = kl(mean, logvar, *self.prior_of(given))
+        divergence = torch.cat([divergence[:, :count] / rows, divergence[:, count:]], dim=1)
         if not self.hurdle:
             return (out.amount.relu() - torch.log1p(media)).square().mean(dim=1), divergence
         there = (media > 0).to(media.dtype)
@@ -207,13 +226,13 @@ class ConditionalMediaVAE(nn.Module):
         if not self.hurdle:
             return self.in_grams(amount)
         rng = np.random.default_rng(seed)
-        there = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+        there = logits + rng.logistic(size=logits.shape) > 0  # with the chance of the logit
         spread = self.amount_log_sd.detach().exp().cpu().numpy()
         noise = spread * rng.standard_normal(amount.shape)
         return np.where(there, self.in_grams(amount + noise), 0.0)
 
     @torch.no_grad()
-    def draws(self, n_samples: int, condition: np.ndarray, *, seed: int = 0) -> Decoded:
+    def draws(self, n_samples: int, condition: np.ndarray, *, seed: int = 0) -> Draws:
         """What the decoder says of n_samples latents of the prior of one condition (1, d); arrays (n_samples, m)."""
         (c,) = self._checked(condition)
         if len(c) != 1:
@@ -225,13 +244,11 @@ class ConditionalMediaVAE(nn.Module):
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         noise[:, : self.options.genus] = noise[:1, : self.options.genus]  # of one genus, so of one draw
         out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
-        return Decoded(out.logits.cpu().numpy(), out.amount.cpu().numpy())  # pyright: ignore[reportArgumentType]
+        return Draws(out.logits.cpu().numpy(), out.amount.cpu().numpy())
 
     @torch.no_grad()
     def in_grams(self, amount: np.ndarray) -> np.ndarray:
         """Amounts [g/L] of what `draws` gave, (n, m)."""
-        if not self.hurdle:
-            return np.expm1(np.maximum(amount, 0.0))
         return self.grams(torch.as_tensor(amount, device=self.log_sd.device)).double().cpu().numpy()
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
@@ -248,24 +265,25 @@ class ConditionalMediaVAE(nn.Module):
         return vae_file.load(path)
 
     def _media(self, out: Decoded) -> Tensor:
-        if not self.hurdle:
-            return torch.expm1(out.amount.relu())
         return torch.where(out.logits > 0, self.grams(out.amount), 0.0)
 
     def _checked(self, condition: np.ndarray, media: np.ndarray | None = None) -> list[Tensor]:
-        """The arrays as tensors, where the network is; ValueError for other shapes or impossible amounts."""
-        made, pairs = [], [("condition", condition, self.condition_dim)]
+        """The arrays as tensors, where the network is; ValueError for other shapes or impossible values."""
+        made, pairs = [], [("condition", np.asarray(condition), self.condition_dim)]
         if media is not None:
-            pairs.insert(0, ("media", media, self.media_dim))
-            if len(media) != len(condition):
-                msg = f"expected as many conditions as media, got {len(condition)} and {len(media)}"
-                raise ValueError(msg)
-            if not np.isfinite(media).all() or (media < 0).any():
-                msg = "media: expected finite amounts of at least 0 g/L"
-                raise ValueError(msg)
+            pairs.insert(0, ("media", np.asarray(media), self.media_dim))
         for name, array, width in pairs:
             if array.ndim != 2 or array.shape[1] != width:
                 msg = f"{name}: expected the shape (n, {width}), got {array.shape}"
                 raise ValueError(msg)
-            made.append(torch.as_tensor(np.asarray(array, np.float32), device=self.log_mean.device))
+            made.append(torch.as_tensor(array.astype(np.float32), device=self.log_mean.device))
+        if len({len(one) for one in made}) > 1:
+            msg = f"expected as many conditions as media, got {len(made[1])} and {len(made[0])}"
+            raise ValueError(msg)
+        if media is not None and not bool((made[0].isfinite() & (made[0] >= 0)).all()):
+            msg = "media: expected finite amounts of at least 0 g/L"
+            raise ValueError(msg)
+        if bool(made[-1].isinf().any()):
+            msg = "condition: expected finite numbers, or NaN for what is not known"
+            raise ValueError(msg)
         return made

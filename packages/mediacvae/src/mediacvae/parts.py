@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WIDE = 64  # features of a block above which its principal components are read instead
 COMPONENTS = 32
+FARTHEST = 1e4  # standard deviations
 LEAST_SD = 0.15  # of a 0/1 feature: a word that one organism in a hundred has must not shout
 
 
@@ -57,15 +58,19 @@ def reading_of(conditions: np.ndarray, blocks: Sequence[slice], tokens: Sequence
 
 
 class ConditionReader(nn.Module):
-    """Conditions (n, d) with NaN to features (n, q + k): what is known, and of which blocks anything is known."""
+    """Conditions (n, d) with NaN to features (n, q + k): what is known, and of which blocks anything is known.
+
+    flags: say of which; without them (n, q).
+    """
 
     shift: Tensor
     scale: Tensor
     loadings: Tensor
     block: Tensor
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, *, flags: bool = True) -> None:
         super().__init__()
+        self.flags = flags
         self.register_buffer("shift", torch.as_tensor(reading.shift, dtype=torch.float32))
         self.register_buffer("scale", torch.as_tensor(reading.scale, dtype=torch.float32))
         self.register_buffer("loadings", torch.as_tensor(reading.loadings, dtype=torch.float32))
@@ -75,12 +80,14 @@ class ConditionReader(nn.Module):
     @property
     def width(self) -> int:
         """Features that come out."""
-        return self.loadings.shape[1] + self.blocks
+        return self.loadings.shape[1] + self.flags * self.blocks
 
     def forward(self, condition: Tensor) -> Tensor:
-        """(n, d) to (n, q + k)."""
+        """(n, d) to (n, q + k). However far from the training conditions, what comes out is finite."""
         known = condition.isfinite()
-        standard = torch.where(known, (condition - self.shift) / self.scale, 0.0)
+        standard = torch.where(known, (condition - self.shift) / self.scale, 0.0).clamp(-FARTHEST, FARTHEST)
+        if not self.flags:
+            return standard @ self.loadings
         flags = torch.zeros(len(condition), self.blocks, device=condition.device)
         flags = flags.index_add(1, self.block, known.float()).clamp_max(1.0)
         return torch.cat([standard @ self.loadings, flags], dim=1)

@@ -17,6 +17,7 @@ class VaeOptions:
     encoder: tuple[int, ...] = (256, 128)  # hidden features, from the medium to the latent
     decoder: tuple[int, ...] = (128, 256)  # from the latent to the medium
     condition: int = 64  # features that the condition is projected to; 0: it goes in as it is
+    flags: bool = True  # the network is told which blocks of the condition are known
     genus: int = 0  # of the latent's features, those that organisms of a genus share (hierarchical); 0: none
     likelihood: Likelihood = "hurdle"
     prior: Prior = "conditional"
