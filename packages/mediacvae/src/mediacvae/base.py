@@ -7,7 +7,7 @@ m ingredients, d condition features, p landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -42,6 +42,14 @@ class Expected(NamedTuple):
         return Expected(*((1 - share) * own + share * its for own, its in pairs))
 
 
+class Settings(NamedTuple):
+    """What cross-validation chooses: penalties of amounts and of chances, and the weight of genome features."""
+
+    amount: float
+    chance: float
+    genome: float
+
+
 @dataclass(frozen=True)
 class KernelBase:
     """A fitted regression. landmarks: (p, d) conditions. basis: (p, f). mean: (3 m,). weights: (f, 3 m)."""
@@ -51,7 +59,7 @@ class KernelBase:
     basis: np.ndarray
     mean: np.ndarray
     weights: np.ndarray
-    penalties: tuple[float, float]
+    settings: Settings
 
     @classmethod
     def fit(
@@ -62,14 +70,13 @@ class KernelBase:
         media: np.ndarray,
         groups: np.ndarray,
         *,
-        penalties: tuple[float, float] | None = None,
+        settings: Settings | None = None,
         seed: int = 0,
     ) -> KernelBase:
         """Fit to pairs: conditions (n, d) of organisms, organism (e,) and media (e, m) [g/L] of each pair.
 
-        groups: (n,) labels of relatives. penalties: of the amounts and of the chances; None: chosen.
+        groups: (n,) labels of relatives. settings: None: chosen.
         """
-        kernel = Kernel.fit(conditioner, conditions[np.unique(organism)])
         used, at = np.unique(organism, return_inverse=True)
         count = np.bincount(at).astype(float)
         targets = np.concatenate(Expected.of(media), axis=1)
@@ -77,26 +84,35 @@ class KernelBase:
         np.add.at(sums, at, targets)
         rng = np.random.default_rng(seed)
         chosen = used if len(used) <= MOST else np.sort(rng.choice(used, MOST, replace=False))
-        landmarks = np.asarray(conditions[chosen], dtype=np.float64)
-        values, vectors = np.linalg.eigh(kernel(landmarks, landmarks))
-        keep = values > 1e-8 * values[-1]
-        basis = vectors[:, keep] / np.sqrt(values[keep])
-        features = kernel(np.asarray(conditions[used], dtype=np.float64), landmarks) @ basis
-        fit = _Ridge(features, sums / count[:, None], count)
-        m = media.shape[1]
-        if penalties is None:
-            first, second = fit.choose(groups[used], [slice(0, m), slice(m, 3 * m)], rng)
-            penalties = (first, second)
-        rows = np.arange(len(used))
-        mean, weights = fit.solve(rows, penalties[0])
-        weights[:, m:] = fit.solve(rows, penalties[1])[1][:, m:]
-        return cls(kernel, landmarks, basis, mean, weights, penalties)
+        landmarks, own = (np.asarray(conditions[rows], dtype=np.float64) for rows in (chosen, used))
+        kernel, m = Kernel.fit(conditioner, own), media.shape[1]
+        if settings is None:
+            fold = grouped_folds(groups[used], FOLDS, seed=int(rng.integers(2**31)))
+            tried = []
+            for genome in kernel.weights:
+                features = replace(kernel, genome=genome)(own, landmarks) @ _basis(kernel, landmarks, genome)
+                found = _Ridge(features, sums / count[:, None], count).choose(fold, m)
+                tried.append((found[0], Settings(*found[1], genome)))
+            settings = min(tried)[1]
+        kernel = replace(kernel, genome=settings.genome)
+        basis = _basis(kernel, landmarks, settings.genome)
+        fit, rows = _Ridge(kernel(own, landmarks) @ basis, sums / count[:, None], count), np.arange(len(used))
+        mean, weights = fit.solve(rows, settings.amount)
+        weights[:, m:] = fit.solve(rows, settings.chance)[1][:, m:]
+        return cls(kernel, landmarks, basis, mean, weights, settings)
 
     def __call__(self, conditions: np.ndarray) -> Expected:
         """What organisms with conditions (n, d) can expect."""
         features = self.kernel(np.asarray(conditions, dtype=np.float64), self.landmarks) @ self.basis
         amount, main, there = np.split(self.mean + features @ self.weights, 3, axis=1)
         return Expected(np.maximum(amount, 0.0), np.clip(main, 0.0, 1.0), np.clip(there, 0.0, 1.0))
+
+
+def _basis(kernel: Kernel, landmarks: np.ndarray, genome: float) -> np.ndarray:
+    """What makes likeness to landmarks (p, d) features (p, f) whose products are the kernel."""
+    values, vectors = np.linalg.eigh(replace(kernel, genome=genome)(landmarks, landmarks))
+    keep = values > 1e-8 * values[-1]
+    return vectors[:, keep] / np.sqrt(values[keep])
 
 
 class _Ridge(NamedTuple):
@@ -110,19 +126,20 @@ class _Ridge(NamedTuple):
         """Mean (t,) and weights (f, t) of some rows."""
         return self._solved(rows, (penalty,))[0]
 
-    def choose(self, groups: np.ndarray, parts: list[slice], rng: np.random.Generator) -> list[float]:
-        """For each part of the targets the penalty with the least squared error on groups left out."""
-        own = grouped_folds(groups, FOLDS, seed=int(rng.integers(2**31)))
+    def choose(self, fold: np.ndarray, m: int) -> tuple[float, tuple[float, float]]:
+        """Least squared error of amounts on folds (n,) left out, and the penalties of the m amounts and the rest."""
+        parts = [slice(0, m), slice(m, None)]
         error = np.zeros((len(PENALTIES), len(parts)))
-        for k in np.unique(own) if own.any() else ():
-            out = own == k
+        for k in np.unique(fold) if fold.any() else ():
+            out = fold == k
             solved = self._solved(np.flatnonzero(~out), PENALTIES)
             for at, (mean, weights) in enumerate(solved):
                 miss = (mean + self.features[out] @ weights - self.targets[out]) ** 2
                 error[at] += [float((self.count[out] @ miss[:, part]).sum()) for part in parts]
         if not error.any():  # one group: nothing to choose by
-            return [PENALTIES[len(PENALTIES) // 2]] * len(parts)
-        return [PENALTIES[at] for at in error.argmin(axis=0)]
+            return 0.0, (PENALTIES[len(PENALTIES) // 2],) * 2
+        first, second = error.argmin(axis=0)
+        return float(error[first, 0]), (PENALTIES[first], PENALTIES[second])
 
     def _solved(self, rows: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
         x, y, w = self.features[rows], self.targets[rows], self.count[rows]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mediacvae.simulation import Truth
 
 SEED = 7
-WORLD = SimulationConfig(genera=40, media=200, length=60_000)
-CONFIG = TrainConfig(seed=SEED, epochs=60, simulation=WORLD)
+WORLD = SimulationConfig(genera=50, media=220, length=50_000)
+CONFIG = TrainConfig(seed=SEED, epochs=40, simulation=WORLD)
 METHOD = "kmer6"
 RECIPES = 5
 

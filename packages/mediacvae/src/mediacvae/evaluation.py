@@ -62,7 +62,7 @@ def made(
     if shuffled is not None:
         own = own[np.random.default_rng(shuffled).permutation(len(own))]
     media = {MODEL: model.consensus(own)[back]}
-    score = model.ranker.scores(own, data.media)
+    score = model.scores(own)
     scores = {MODEL: score[back]}
     if shuffled is None:
         groups = data.organisms["genus"].fillna("").to_numpy()[at[learned]]

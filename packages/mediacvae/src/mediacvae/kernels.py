@@ -1,36 +1,37 @@
 """How alike organisms are, by what is known of them: a sum of kernels over the blocks of their conditions.
 
-Tokens (lineage, names): cosine of their words, rare ones weighing more. Numbers: Gaussian. A block that one of two
-organisms lacks adds nothing: what is not known makes nobody alike. Letters: n, b organisms, d condition features.
+Tokens (lineage, names): cosine of their words, rare ones weighing more. GC and size: Gaussian. Features of genomes:
+the product of what stands out in both, so that a few k-mers of a gene that both have are seen among thousands. A block
+that one of two organisms lacks adds nothing: what is not known makes nobody alike. Letters: n, b organisms, d features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from mediacvae.conditions import LINEAGE, NAMES, OTHERS, STATS, Conditioner
+from mediacvae.conditions import LINEAGE, NAMES, OTHERS, STATS, Block, Conditioner
 
 WIDTH = 1.0  # of the Gaussian over GC and log size, in standard deviations
 WEIGHTS = {NAMES: 8.0}  # of a block's kernel in the sum; the others count 1
 TOGETHER = {NAMES: 8.0}  # of the product with the lineage's kernel
+GENOME = (1.0, 8.0, 32.0)  # weights that features of genomes may get; which, is chosen with the penalty
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Fitted to training conditions. shift, scale: (d,) of numbers and weights of tokens; width: of each block."""
+    """Fitted to training conditions. shift, scale: (d,) of numbers; of tokens, weights. genome: weight of genomes."""
 
     conditioner: Conditioner
     shift: np.ndarray
     scale: np.ndarray
-    width: Mapping[str, float]
+    genome: float = 1.0
 
     @classmethod
     def fit(cls, conditioner: Conditioner, conditions: np.ndarray) -> Kernel:
         """Of training conditions (n, d), NaN where not known."""
-        shift, scale, width = np.zeros(conditioner.width), np.ones(conditioner.width), {}
+        shift, scale = np.zeros(conditioner.width), np.ones(conditioner.width)
         for block in conditioner.blocks:
             own = conditioner.columns[block.name]
             values = _known(conditions[:, own])
@@ -43,19 +44,25 @@ class Kernel:
             elif len(values):
                 shift[own], sd = values.mean(axis=0), values.std(axis=0)
                 scale[own] = np.where(sd > 0, sd, 1.0)
-            width[block.name] = WIDTH
-            if block.kind == "numbers" and block.name != STATS and len(values) > 1:
-                width[block.name] = _median_distance((values - shift[own]) / scale[own])
-        return cls(conditioner, shift, scale, width)
+        return cls(conditioner, shift, scale)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights that its genome features may get; one, where it has none."""
+        return GENOME if any(map(_of_genome, self.conditioner.blocks)) else (1.0,)
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Likeness (n, b) of organisms with conditions (n, d) and (b, d)."""
-        parts = {block.name: self._part(block.name, a, b) for block in self.conditioner.blocks}
+        parts = {block.name: self.part(block, a, b) for block in self.conditioner.blocks}
         total = np.zeros((len(a), len(b)))
-        for name, part in parts.items():
-            total += WEIGHTS.get(name, 1.0) * part
-            if name != LINEAGE and LINEAGE in parts:
-                total += TOGETHER.get(name, 1.0) * part * parts[LINEAGE]
+        for block in self.conditioner.blocks:
+            part = parts[block.name]
+            if _of_genome(block):
+                total += self.genome * part
+                continue
+            total += WEIGHTS.get(block.name, 1.0) * part
+            if block.name != LINEAGE and LINEAGE in parts:
+                total += TOGETHER.get(block.name, 1.0) * part * parts[LINEAGE]
         return total
 
     def own(self, a: np.ndarray) -> np.ndarray:
@@ -67,9 +74,9 @@ class Kernel:
         size = np.sqrt(np.outer(self.own(a), self.own(b)))
         return np.clip(self(a, b) / np.maximum(size, 1e-12), 0.0, 1.0)
 
-    def _part(self, name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        own = self.conditioner.columns[name]
-        block = next(block for block in self.conditioner.blocks if block.name == name)
+    def part(self, block: Block, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Likeness (n, b) in one block."""
+        own = self.conditioner.columns[block.name]
         left, right = (np.asarray(x[:, own], dtype=np.float64) for x in (a, b))
         known = np.isfinite(left).all(axis=1)[:, None] & np.isfinite(right).all(axis=1)[None]
         left, right = np.nan_to_num(left), np.nan_to_num(right)
@@ -80,8 +87,14 @@ class Kernel:
             )  # what nobody shares counts in the length only
             return left[:, :shared] @ right[:, :shared].T * known
         left, right = ((x - self.shift[own]) / self.scale[own] for x in (left, right))
+        if _of_genome(block):
+            return left @ right.T / left.shape[1] * known
         square = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T
-        return np.exp(-np.maximum(square, 0.0) / (2 * self.width[name] ** 2)) * known
+        return np.exp(-np.maximum(square, 0.0) / (2 * WIDTH**2)) * known
+
+
+def _of_genome(block: Block) -> bool:
+    return block.kind == "numbers" and block.name != STATS
 
 
 def _known(values: np.ndarray) -> np.ndarray:
@@ -91,11 +104,3 @@ def _known(values: np.ndarray) -> np.ndarray:
 
 def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
-def _median_distance(rows: np.ndarray, most: int = 500) -> float:
-    rows = np.unique(rows, axis=0)[:most]
-    square = (rows**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1)[None] - 2 * rows @ rows.T
-    apart = np.sqrt(np.maximum(square[np.triu_indices(len(rows), 1)], 0.0))
-    middle = float(np.median(apart)) if len(apart) else 1.0
-    return middle if middle > 0 else 1.0

@@ -141,7 +141,7 @@ class MediaModel:
 
     def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
         """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
-        scores = self.ranker.scores(condition, self.media)
+        scores = self.scores(condition)
         score, chance = scores[0], self.ranker.probability(scores)[0]
         order = np.argsort(-score, kind="stable")[:top]
         return pd.DataFrame(
@@ -152,6 +152,10 @@ class MediaModel:
                 "probability": chance[order],
             }
         )
+
+    def scores(self, conditions: np.ndarray) -> np.ndarray:
+        """What `rank` goes by, (n, b), for conditions (n, d)."""
+        return self.ranker.scores(conditions, self.base(conditions).main, self.media)
 
     def tried(self, organism: Organism, known: Sequence[tuple[str, bool]] = ()) -> pd.DataFrame:
         """Odds of growth on every medium that was ever tried: medium_id, probability, information [nats].

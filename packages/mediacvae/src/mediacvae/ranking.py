@@ -1,14 +1,16 @@
 """Which known media to try first: those that organisms like this one grow on, and media like them.
 
 A medium's score is the kernel-weighted mean, over training pairs, of how many ingredients it shares with the pair's
-medium. The odds, the chance that the medium is on record for the organism, are a logistic function of the log score and
-the log rank, fitted to the first `FIRST` ranks of relatives left out. Letters: p training organisms, u media of their
-pairs, b media of the library.
+medium, times a power of how many it shares with what is expected of the organism (which, relatives left out say). The
+odds, the chance that the medium is on record for the organism, are a logistic function of the log score and the log
+rank, fitted to the first `FIRST` ranks of relatives left out. Letters: p training organisms, u media of their pairs,
+b media of the library.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,6 +22,7 @@ from mediacvae.kernels import Kernel
 LIKENESS = 4  # power of organisms' likeness: the nearest count most
 SHARED = 4  # power of media's likeness
 BLOCK = 256  # organisms at a time
+BLENDS = (0.0, 1.0, 2.0, 4.0, 8.0)
 FIRST, MOST = 100, 500  # ranks and organisms that the odds are fitted to
 LEAST = 1e-12  # score of what nothing speaks for
 
@@ -32,6 +35,7 @@ class Ranker:
     landmarks: np.ndarray
     counts: np.ndarray
     media: np.ndarray
+    blend: float  # the power
     odds: tuple[float, float, float]  # by log score (0 and more), by log rank (0 and less), and a constant
 
     @classmethod
@@ -42,36 +46,45 @@ class Ranker:
         pairs: np.ndarray,
         library: np.ndarray,
         groups: np.ndarray,
+        main: np.ndarray,
         *,
         most: int = 2000,
         seed: int = 0,
     ) -> Ranker:
         """Of pairs (n, 2) numbers of organism and medium, conditions (o, d) and library (b, m) [g/L].
 
-        groups: (o,) labels of relatives, left out in turn to fit the odds.
+        groups: (o,) labels of relatives, left out in turn to fit power and odds. main: (n, m) chances of main
+        ingredients that were expected of each pair's organism without its relatives.
         """
         rng = np.random.default_rng(seed)
         used, at = np.unique(pairs[:, 0], return_inverse=True)
         if len(used) > most:
             kept = np.isin(pairs[:, 0], rng.choice(used, most, replace=False))
             used, at = np.unique(pairs[kept, 0], return_inverse=True)
-            pairs = pairs[kept]
+            pairs, main = pairs[kept], main[kept]
         own, column = np.unique(pairs[:, 1], return_inverse=True)
         counts = np.zeros((len(used), len(own)))
         np.add.at(counts, (at, column), 1.0)
         landmarks = np.asarray(conditions[used], dtype=np.float64)
-        made = cls(kernel, landmarks, counts, presence(np.asarray(library[own])), (1.0, 0.0, 0.0))
-        likeness = kernel.cosine(landmarks, landmarks) ** LIKENESS
-        odds = _odds(made, likeness, presence(library), counts, own, groups[used], rng)
-        return cls(kernel, landmarks, counts, made.media, odds)
+        made = cls(kernel, landmarks, counts, presence(np.asarray(library[own])), 0.0, (1.0, 0.0, 0.0))
+        first = np.unique(at, return_index=True)[1]
+        held = _held_out(made, presence(library), main[first], counts, own, groups[used], rng)
+        if held is None:
+            return made
+        blend = max(BLENDS, key=lambda power: _reciprocal_rank(held, power))
+        return replace(made, blend=blend, odds=_odds(held, blend))
 
-    def scores(self, conditions: np.ndarray, library: np.ndarray) -> np.ndarray:
-        """Score (n, b) of media (b, m) [g/L] for organisms with conditions (n, d)."""
+    def scores(self, conditions: np.ndarray, main: np.ndarray, library: np.ndarray) -> np.ndarray:
+        """Score (n, b) of media (b, m) [g/L] for organisms with conditions (n, d).
+
+        main: (n, m) chances of main ingredients that are expected of them.
+        """
         parts = []
         known = presence(library)
         for a in range(0, len(conditions), BLOCK):
             rows = np.asarray(conditions[a : a + BLOCK], dtype=np.float64)
-            parts.append(self._scores(self.kernel.cosine(rows, self.landmarks) ** LIKENESS, known))
+            own = self._scores(self.kernel.cosine(rows, self.landmarks) ** LIKENESS, known)
+            parts.append(own * _fit_of(main[a : a + BLOCK], known) ** self.blend)
         return np.concatenate(parts) if parts else np.zeros((0, len(known)))
 
     def probability(self, scores: np.ndarray) -> np.ndarray:
@@ -106,31 +119,53 @@ def _ranks(scores: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _odds(
+def _fit_of(main: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How much of what is expected, chances (n, m), media (b, m) as `presence` hold: cosine, (n, b)."""
+    return main @ known.T / np.maximum(np.linalg.norm(main, axis=1, keepdims=True), 1e-12)
+
+
+class _HeldOut(NamedTuple):
+    """Of organisms without their relatives: scores, what is shared with the expected, and what is true, all (n, b)."""
+
+    scores: np.ndarray
+    shared: np.ndarray
+    there: np.ndarray
+
+
+def _held_out(
     ranker: Ranker,
-    likeness: np.ndarray,
     known: np.ndarray,
+    main: np.ndarray,
     counts: np.ndarray,
     own: np.ndarray,
     groups: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[float, float, float]:
-    """The constants of the odds, by logistic regression on first ranks of organisms whose relatives were left out."""
+) -> _HeldOut | None:
+    """Up to `MOST` organisms; None where there is one group only."""
     if len(np.unique(groups)) < 2:
-        return 1.0, 0.0, 0.0
+        return None
+    likeness = ranker.kernel.cosine(ranker.landmarks, ranker.landmarks) ** LIKENESS
     fold = grouped_folds(groups, FOLDS, seed=int(rng.integers(2**31)))
     chosen = rng.permutation(len(groups))[:MOST]
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for k in np.unique(fold):
-        out = chosen[fold[chosen] == k]
-        scores = ranker._scores(likeness[out] * (fold != k)[None], known)
-        there = np.zeros(scores.shape, dtype=bool)
-        there[:, own] = counts[out] > 0
-        ranks = _ranks(scores)
-        first = ranks <= FIRST
-        parts.append((_logs(scores)[first], np.log(ranks[first]), there[first]))
-    log_score, log_rank, there = (np.concatenate(column) for column in zip(*parts, strict=True))
-    x = np.stack([log_score, log_rank, np.ones_like(log_score)], axis=1)
+    scores = ranker._scores(likeness[chosen] * (fold[chosen, None] != fold[None]), known)
+    there = np.zeros(scores.shape, dtype=bool)
+    there[:, own] = counts[chosen] > 0
+    return _HeldOut(scores, _fit_of(main[chosen], known), there)
+
+
+def _reciprocal_rank(held: _HeldOut, power: float) -> float:
+    """Mean over organisms of one over the best rank of a medium on record."""
+    ranks = np.where(held.there, _ranks(held.scores * held.shared**power), np.inf)
+    return float((1 / ranks.min(axis=1)).mean())
+
+
+def _odds(held: _HeldOut, power: float) -> tuple[float, float, float]:
+    """The constants of the odds, by logistic regression on the first ranks."""
+    scores = held.scores * held.shared**power
+    ranks = _ranks(scores)
+    first = ranks <= FIRST
+    there = held.there[first]
+    x = np.stack([_logs(scores)[first], np.log(ranks[first]), np.ones(first.sum())], axis=1)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ theta

@@ -12,7 +12,7 @@ import torch
 from cytosol.bundle import BundleError, load_bundle, save_bundle
 from cytosol.config import from_dict, to_dict
 from mediacvae import vae_file
-from mediacvae.base import KernelBase
+from mediacvae.base import KernelBase, Settings
 from mediacvae.conditions import Conditioner
 from mediacvae.config import TrainConfig
 from mediacvae.growth import GrowthModel, Who
@@ -79,8 +79,8 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
             own = np.nan_to_num(own)
         tensors[name] = torch.as_tensor(own)
     extra: dict[str, Any] = {
-        "width": dict(base.kernel.width),
-        "penalties": list(base.penalties),
+        "settings": list(base.settings),
+        "blend": ranker.blend,
         "odds": list(ranker.odds),
         "facts": model.facts,
         "keep": model.keep,
@@ -109,7 +109,7 @@ def load(path: Path) -> MediaModel:
             unknown = bundle.tensors.get(f"{name}.unknown")
             return own if unknown is None else np.where(unknown.numpy(), np.nan, own)
 
-        kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["width"])
+        kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["settings"][2])
         own = [array(f"base.{name}") for name in ("landmarks", "basis", "mean", "weights")]
         seen = [array(f"ranker.{name}") for name in ("landmarks", "counts", "media")]
         net = {name.removeprefix(NET): t for name, t in bundle.tensors.items() if name.startswith(NET)}
@@ -128,9 +128,9 @@ def load(path: Path) -> MediaModel:
         return MediaModel(
             ingredients=tuple(text["ingredients"]),
             conditioner=conditioner,
-            base=KernelBase(kernel, *own, penalties=tuple(extra["penalties"])),
+            base=KernelBase(kernel, *own, settings=Settings(*extra["settings"])),
             vae=None if extra["net"] is None else vae_file.network(extra["net"], config.vae(), net),
-            ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"])),
+            ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"]), blend=float(extra["blend"])),
             growth=growth,
             library=pd.DataFrame(text["library"]),
             media=array("media"),

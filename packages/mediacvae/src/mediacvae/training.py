@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mediacvae import dataset as datasets
-from mediacvae.base import FOLDS, MAIN, KernelBase
+from mediacvae.base import FOLDS, MAIN, Expected, KernelBase
 from mediacvae.config import TrainConfig
 from mediacvae.folds import grouped_folds
 from mediacvae.growth import MOST, GrowthModel, Who, plain
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainConfig", "fit", "train"]
 
-WORTHS = tuple(round(0.02 * k, 2) for k in range(1, 26))
-PRICE = 20.0  # Jaccard index that a doubled error would have to buy
+WORTHS = tuple(round(0.02 * k, 2) for k in range(2, 31))
 
 
 def train(
@@ -83,6 +82,7 @@ def fit(
         data.conditioner, data.conditions, own[:, 0], np.asarray(data.media[own[:, 1]], np.float64), groups,
         seed=config.seed,
     )  # fmt: skip
+    held = _held_out(data, base, own, groups, config.seed)
     vae, history = None, pd.DataFrame()
     if config.model_type != "base":
         from mediacvae.learning import learn
@@ -106,7 +106,7 @@ def fit(
         conditioner=data.conditioner,
         base=base,
         vae=vae,
-        ranker=Ranker.fit(base.kernel, data.conditions, own, data.media, groups, seed=config.seed),
+        ranker=Ranker.fit(base.kernel, data.conditions, own, data.media, groups, held.main, seed=config.seed),
         growth=_growth(data, base.kernel, records, config.seed),
         library=data.library,
         media=np.asarray(data.media, dtype=np.float32),
@@ -119,34 +119,45 @@ def fit(
             "results": len(records),
             "by_type": {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)},
             "dataset": data.about,
-            "penalties": list(base.penalties),
+            "settings": base.settings._asdict(),
         },
-        keep=_keep(data, base, own, groups, config.seed),
+        keep=_keep(held, np.asarray(data.media[own[:, 1]], dtype=np.float64)),
     )
     return model, history
 
 
-def _keep(data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int) -> float:
-    """What an ingredient must be worth to be in the consensus, by regression for relatives left out.
-
-    Fewer ingredients are more alike to a real recipe (Jaccard index) until some are missing that matter (error): the
-    best of the one less `PRICE` times the other, relative to the least.
-    """
+def _held_out(data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int) -> Expected:
+    """What regression expects of each pair's organism, (n, m), without its relatives."""
     fold = grouped_folds(groups[pairs[:, 0]], FOLDS, seed=seed)
-    error, alike = np.zeros(len(WORTHS)), np.zeros(len(WORTHS))
-    for k in np.unique(fold) if fold.any() else ():
+    if not fold.any():  # one group: there is nobody else
+        return base(data.conditions[pairs[:, 0]])
+    made = Expected(*np.zeros((3, len(pairs), len(data.ingredients))))
+    for k in np.unique(fold):
         train, out = pairs[fold != k], pairs[fold == k]
         media = np.asarray(data.media[train[:, 1]], dtype=np.float64)
         part = KernelBase.fit(
-            data.conditioner, data.conditions, train[:, 0], media, groups, penalties=base.penalties, seed=seed
+            data.conditioner, data.conditions, train[:, 0], media, groups, settings=base.settings, seed=seed
         )
-        made, true = part(data.conditions[out[:, 0]]), np.asarray(data.media[out[:, 1]], dtype=np.float64)
-        for at, least in enumerate(WORTHS):
-            kept = worth(made) > least
-            error[at] += float(((np.where(kept, made.amount, 0.0) - np.log1p(true)) ** 2).sum())
-            both, either = (kept & (true > MAIN)).sum(axis=1), (kept | (true > MAIN)).sum(axis=1)
-            alike[at] += float((both / np.maximum(either, 1)).sum())
-    return float(WORTHS[int(np.argmax(alike / len(pairs) - PRICE * error / max(error.min(), 1e-12)))])
+        for all_, own in zip(made, part(data.conditions[out[:, 0]]), strict=True):
+            all_[fold == k] = own
+    return made
+
+
+def _keep(made: Expected, media: np.ndarray) -> float:
+    """What an ingredient must be worth to be in the consensus, by what was expected of media (n, m) [g/L].
+
+    Fewer ingredients are more alike to a real recipe (Jaccard index) until some are missing that matter (the share of
+    the amounts' variance that is explained): the best product of the two.
+    """
+    value, there, logs = worth(made), media > MAIN, np.log1p(media)
+    spread = float(((logs - logs.mean(axis=0)) ** 2).sum())
+    best = []
+    for least in WORTHS:
+        kept = value > least
+        error = float(((np.where(kept, made.amount, 0.0) - logs) ** 2).sum())
+        alike = float(((kept & there).sum(axis=1) / np.maximum((kept | there).sum(axis=1), 1)).mean())
+        best.append(alike * max(1 - error / max(spread, 1e-12), 1e-3))
+    return float(WORTHS[int(np.argmax(best))])
 
 
 def _growth(data: Dataset, kernel: Kernel, rows: np.ndarray, seed: int) -> GrowthModel | None:
