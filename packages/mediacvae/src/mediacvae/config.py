@@ -36,7 +36,9 @@ class TrainConfig:
         PHASES  # organism types, one after the other; those without pairs are skipped
     )
     rehearsal: float = 1.0  # share of earlier phases' pairs that a phase sees again
-    share: float = 0.5  # of the network in what is expected; the rest is kernel regression's
+    share: float | None = (
+        None  # of the network in what is expected, beside kernel regression; none: the val split says
+    )
     draws: int = 64  # of the latent, over which an expectation is taken
     device: str = "auto"  # auto, cpu, cuda, mps
     seed: int = 0
@@ -55,7 +57,7 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 _refuse(name, "at least 1", getattr(self, name))
         for name in ("anneal", "forget", "share", "rehearsal"):
-            if not 0 <= getattr(self, name) <= 1:
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) <= 1:
                 _refuse(name, "a share from 0 to 1", getattr(self, name))
         if not 0 <= self.library < 1:
             _refuse("library", "a share from 0 to below 1", self.library)

@@ -58,6 +58,7 @@ class MediaModel:
     config: TrainConfig
     facts: dict[str, Any]
     keep: float  # `worth` above which a main ingredient is in the consensus
+    share: float  # of the network in what is expected
 
     @cached_property
     def plausible(self) -> Plausible:
@@ -92,7 +93,7 @@ class MediaModel:
         if self.vae is None:
             return base
         its = expected(self.vae, conditions, draws=self.config.draws, seed=self.config.seed)
-        return base.mix(its, self.config.share)
+        return base.mix(its, self.share)
 
     def consensus(self, conditions: np.ndarray, constraints: Constraints | None = None) -> np.ndarray:
         """One recipe (n, m) [g/L] for each of conditions (n, d): its amounts are means over what relatives get."""

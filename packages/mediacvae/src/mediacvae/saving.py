@@ -84,6 +84,7 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "odds": list(ranker.odds),
         "facts": model.facts,
         "keep": model.keep,
+        "share": model.share,
         "net": None,
     }
     if model.vae is not None:
@@ -139,6 +140,7 @@ def load(path: Path) -> MediaModel:
             config=config,
             facts=extra["facts"],
             keep=float(extra["keep"]),
+            share=float(extra["share"]),
         )
     except (KeyError, TypeError) as missing:
         msg = f"{path}: the manifest lacks {missing}: save the model again"

@@ -12,6 +12,7 @@ import pandas as pd
 from mediacvae import dataset as datasets
 from mediacvae.base import FOLDS, MAIN, Expected, KernelBase
 from mediacvae.config import TrainConfig
+from mediacvae.expectation import expected
 from mediacvae.folds import grouped_folds
 from mediacvae.growth import MOST, GrowthModel, Who, plain
 from mediacvae.predictor import MediaModel, worth
@@ -20,9 +21,11 @@ from mediacvae.ranking import Ranker
 if TYPE_CHECKING:
     from mediacvae.dataset import Dataset
     from mediacvae.kernels import Kernel
+    from mediacvae.model import ConditionalMediaVAE
 
 __all__ = ["TrainConfig", "fit", "train"]
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 WORTHS = tuple(round(0.02 * k, 2) for k in range(2, 31))
 
 
@@ -65,6 +68,9 @@ def fit(
     split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints.
     """
     train = data.organisms["split"].to_numpy() == "train"
+    val = (
+        data.rows("val") if rows is None else np.zeros(0, dtype=np.int64)
+    )  # of chosen rows nobody knows what is left
     if rows is None:
         rows = data.rows("train")
     if records is None:
@@ -121,9 +127,25 @@ def fit(
             "dataset": data.about,
             "settings": base.settings._asdict(),
         },
+        share=_share(data, base, vae, val, config),
         keep=_keep(held, np.asarray(data.media[own[:, 1]], dtype=np.float64)),
     )
     return model, history
+
+
+def _share(
+    data: Dataset, base: KernelBase, vae: ConditionalMediaVAE | None, val: np.ndarray, config: TrainConfig
+) -> float:
+    """The network's share in what is expected: as asked, or with least error on the pairs `val`; without these, half."""
+    if vae is None or config.share is not None or not len(val):
+        return 0.5 if config.share is None else config.share
+    organism, medium = (data.pairs[name].to_numpy()[val] for name in ("organism", "medium"))
+    used, back = np.unique(organism, return_inverse=True)
+    own = base(data.conditions[used]).amount[back]
+    its = expected(vae, np.asarray(data.conditions[used]), draws=config.draws, seed=config.seed).amount[back]
+    truth = np.log1p(np.asarray(data.media[medium], dtype=np.float64))
+    error = [float((((1 - share) * own + share * its - truth) ** 2).mean()) for share in SHARES]
+    return SHARES[int(np.argmin(error))]
 
 
 def _held_out(data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int) -> Expected:
