@@ -136,7 +136,7 @@ def fit(
 def _share(
     data: Dataset, base: KernelBase, vae: ConditionalMediaVAE | None, val: np.ndarray, config: TrainConfig
 ) -> float:
-    """The network's share in what is expected: as asked, or with least error on the pairs `val`; without these, half."""
+    """The network's share in what is expected: as asked, or with least error on pairs `val`; without these, half."""
     if vae is None or config.share is not None or not len(val):
         return 0.5 if config.share is None else config.share
     organism, medium = (data.pairs[name].to_numpy()[val] for name in ("organism", "medium"))
