@@ -6,4 +6,41 @@ b media of a library, o organisms. Media are in g/L, GC in percent, genomes in b
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediacvae.conditions import Organism as Organism
+    from mediacvae.config import TrainConfig as TrainConfig
+    from mediacvae.constraints import Constraints as Constraints
+    from mediacvae.model import ConditionalMediaVAE as ConditionalMediaVAE
+    from mediacvae.predictor import MediaModel as MediaModel
+    from mediacvae.saving import load as load
+    from mediacvae.saving import save as save
+    from mediacvae.simulation import simulate as simulate
+    from mediacvae.training import fit as fit
+    from mediacvae.training import train as train
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "ConditionalMediaVAE": "model",
+    "Constraints": "constraints",
+    "MediaModel": "predictor",
+    "Organism": "conditions",
+    "TrainConfig": "config",
+    "fit": "training",
+    "load": "saving",
+    "save": "saving",
+    "simulate": "simulation",
+    "train": "training",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first asked for: importing the package stays cheap."""
+    if name not in _HOME:
+        msg = f"module 'mediacvae' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"mediacvae.{_HOME[name]}"), name)

@@ -85,3 +85,6 @@ class TrainConfig:
 def _refuse(name: str, expected: str, value: object) -> None:
     msg = f"{name}: expected {expected}, got {value!r}"
     raise ValueError(msg)
+
+
+Config = TrainConfig  # the name that every library has for what a recipe is read into

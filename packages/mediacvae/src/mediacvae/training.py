@@ -91,7 +91,7 @@ def fit(
     held = _held_out(data, base, own, groups, config.seed)
     vae, history = None, pd.DataFrame()
     if config.model_type != "base":
-        from mediacvae.learning import learn
+        from mediacvae.training_vae import learn
 
         alone = np.setdiff1d(np.arange(len(data.media)), np.concatenate([hidden, own[:, 1]]))
         vae, history = learn(
