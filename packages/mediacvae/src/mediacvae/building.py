@@ -14,12 +14,14 @@ import pandas as pd
 
 from mediacvae.conditions import LINEAGE, STATS, Conditioner
 from mediacvae.dataset import Dataset, DatasetError
+from mediacvae.folds import joined, near_clones
 from mediacvae.kin import known_organisms
 from mediacvae.names import organism_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from mediacvae.conditions import Organism
     from mediacvae.kin import Vectors
 
 Frame = Any  # a pandas DataFrame, whose methods are typed too widely to be checked
@@ -97,7 +99,8 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     )
     organisms = genomes[["genome_id", "organism_name", "organism_type", "genus", "species"]].copy()
     organisms["genome"] = borrowed
-    organisms["split"] = split(organisms, numbered, options)
+    labels = _groups(genomes, known, borrowed, options, notes)
+    organisms["split"] = split(organisms.assign(**{options.group: labels}), numbered, options)
     about = {
         "condition": list(options.condition),
         "group": options.group,
@@ -248,3 +251,26 @@ def split(organisms: Frame, pairs: Frame, options: BuildOptions) -> np.ndarray:
     if not any(made[group] == "train" and count[group] for group in made):
         made[count.idxmax()] = "train"
     return np.array([made[name] for name in names], dtype=object)
+
+
+def _groups(
+    genomes: Frame, known: Sequence[Organism], borrowed: np.ndarray, options: BuildOptions, notes: list[str]
+) -> np.ndarray:
+    """Labels (o,) of what stays on one side: groups by name, joined where they share a genome or near clones."""
+    pairs: list[tuple[int, int]] = []
+    own = genomes[genomes["has_sequence"] & genomes["gc_content"].notna()].reset_index()
+    for _, same in own.groupby(["gc_content", "sequence_length"])["index"]:
+        pairs += [(int(row), int(same.iloc[0])) for row in same.iloc[1:]]
+    genus = genomes["genus"].to_numpy()
+    lent = borrowed == "genus"  # what all of a genus borrow makes nobody a clone within it
+    for method in sorted({name for one in known for name in one.vectors}):
+        rows = [row for row, one in enumerate(known) if method in one.vectors]
+        values = np.array([known[row].vectors[method] for row in rows], dtype=np.float32)
+        near = [(rows[a], rows[b]) for a, b in near_clones(values, method)]
+        pairs += [(a, b) for a, b in near if genus[a] != genus[b] or not (lent[a] or lent[b])]
+    names = genomes[options.group].fillna("").astype(str).tolist()
+    labels = joined(names, genomes["genome_id"].astype(str).tolist(), pairs)
+    told = {tuple(sorted({names[a], names[b]} - {""})) for a, b in pairs if names[a] != names[b]}
+    if across := sorted(" and ".join(one) for one in told if len(one) > 1):
+        notes.append(f"near clones keep on one side of the split: {'; '.join(across)}")
+    return labels
