@@ -73,7 +73,7 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "text": torch.frombuffer(bytearray(json.dumps(text).encode()), dtype=torch.uint8)
     }
     for name, array in arrays.items():
-        own = np.ascontiguousarray(array)
+        own = np.array(array, order="C")  # a copy: what a dataset's file shows may not be written to
         if own.dtype.kind == "f" and np.isnan(own).any():
             tensors[f"{name}.unknown"] = torch.as_tensor(np.isnan(own))
             own = np.nan_to_num(own)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainConfig", "fit", "train"]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+RUNS = "runs"  # directory of the checkpoints beside a model
 WORTHS = tuple(round(0.02 * k, 2) for k in range(2, 31))
 
 
@@ -48,7 +49,7 @@ def train(
     began = time.monotonic()
     out = Path(out)
     data = datasets.read(Path(dataset))
-    model, history = fit(data, config, out=out, resume=resume)
+    model, history = fit(data, config, out=out / RUNS, resume=resume)
     saving.save(model, out, force=force or resume)
     return {"elapsed_seconds": time.monotonic() - began, "save_path": str(out), "history": history}
 
