@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mediacvae.db.reading import read as read
     from mediacvae.db.reading import read_embedding as read_embedding
     from mediacvae.db.reading import read_embeddings as read_embeddings
+    from mediacvae.db.reading import read_organisms as read_organisms
     from mediacvae.db.store import store_genome_growth_observation as store_genome_growth_observation
     from mediacvae.db.store import store_genome_metadata as store_genome_metadata
 
@@ -33,6 +34,7 @@ _HOME = {
     "read": "reading",
     "read_embedding": "reading",
     "read_embeddings": "reading",
+    "read_organisms": "reading",
     "store_genome_growth_observation": "store",
     "store_genome_metadata": "store",
     "upgrade": "migrating",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,8 @@ from mediacvae.db.schema import (
 from mediacvae.db.session import reading
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Executable
     from sqlalchemy.engine import Connection
 
@@ -48,21 +50,29 @@ class Tables:
     growth: pd.DataFrame
 
 
+class Organisms(NamedTuple):
+    """The tables genomes and taxa, as in `Tables`."""
+
+    genomes: pd.DataFrame
+    taxa: pd.DataFrame
+
+
 def read(url: str = DEFAULT_URL) -> Tables:
     """The tables as they are at one moment. DatabaseError for a database that is not there or not ready."""
     with reading(url) as connection:
         return Tables(
             genomes=_genomes(connection),
-            taxa=_frame(
-                connection,
-                select(Taxon.genus, Taxon.lineage, Taxon.gc, Taxon.genome_size),
-                gc=float,
-                genome_size=float,
-            ),
+            taxa=_taxa(connection),
             media=_media(connection),
             amounts=_amounts(connection),
             growth=_growth(connection),
         )
+
+
+def read_organisms(url: str = DEFAULT_URL) -> Organisms:
+    """The tables of organisms alone. DatabaseError for a database that is not there or not ready."""
+    with reading(url) as connection:
+        return Organisms(_genomes(connection), _taxa(connection))
 
 
 def _genomes(connection: Connection) -> pd.DataFrame:
@@ -78,6 +88,11 @@ def _genomes(connection: Connection) -> pd.DataFrame:
         sequence_length="Int64",
         has_sequence=bool,
     )  # fmt: skip
+
+
+def _taxa(connection: Connection) -> pd.DataFrame:
+    query = select(Taxon.genus, Taxon.lineage, Taxon.gc, Taxon.genome_size)
+    return _frame(connection, query, gc=float, genome_size=float)
 
 
 def _media(connection: Connection) -> pd.DataFrame:
@@ -132,13 +147,21 @@ def _frame(connection: Connection, query: Executable, keys: int = 1, **kinds: An
     return pd.DataFrame(made, columns=pd.Index(names))
 
 
-def read_embeddings(url: str, method: str) -> tuple[list[str], np.ndarray]:
+def read_embeddings(
+    url: str, method: str, among: Collection[str] | None = None
+) -> tuple[list[str], np.ndarray]:
     """The genomes that have an embedding by a method, in the order of their ids, and float32 (n, d).
 
-    Raises DatabaseError: none at all, a damaged one, unequal lengths, one of a sequence that has changed since.
+    among: of these genomes only, of which none needs to have one. Raises DatabaseError: none at all, a damaged one,
+    unequal lengths, one of a sequence that has changed since.
     """
+    query = _stored(method)
+    if among is not None:
+        query = query.where(GenomeEmbedding.genome_id.in_(among))
     with reading(url) as connection:
-        rows = sorted(connection.execute(_stored(method)).all(), key=lambda row: row.genome_id)
+        rows = sorted(connection.execute(query).all(), key=lambda row: row.genome_id)
+    if not rows and among is not None:
+        return [], np.empty((0, 0), dtype=np.float32)
     if not rows:
         msg = f"{shown(url)}: no genome has an embedding by {method!r}: `mediacvae embed --method {method}`"
         raise DatabaseError(msg)
@@ -147,6 +170,12 @@ def read_embeddings(url: str, method: str) -> tuple[list[str], np.ndarray]:
     for at, row in enumerate(rows):
         made[at] = _vector(row, method, width)
     return [row.genome_id for row in rows], made
+
+
+def stored_methods(url: str) -> set[str]:
+    """The methods by which any genome has an embedding."""
+    with reading(url) as connection:
+        return set(connection.execute(select(GenomeEmbedding.embedding_model).distinct()).scalars())
 
 
 def read_embedding(url: str, genome_id: str, method: str) -> np.ndarray:
