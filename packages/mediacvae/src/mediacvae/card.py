@@ -20,7 +20,8 @@ _STYLE = """
 @page { size: A4; margin: 12mm 15mm; }
 * { box-sizing: border-box; }
 html { background: #e9ece8; }
-body { margin: 8mm auto; padding: 12mm 14mm 10mm; max-width: 210mm; background: #fff; color: #1d2521;
+body { margin: 0; }
+article { margin: 8mm auto; padding: 12mm 14mm 10mm; max-width: 210mm; background: #fff; color: #1d2521;
   font: 9.5pt/1.35 "Source Sans 3", "Segoe UI", "Helvetica Neue", Helvetica, Arial, sans-serif; }
 header { border-bottom: 2.5pt solid #1f6f54; padding-bottom: 3mm; }
 .kind { margin: 0; color: #1f6f54; font-size: 8pt; font-weight: 600; letter-spacing: .12em; text-transform: uppercase; }
@@ -51,7 +52,8 @@ li { margin: .4mm 0; overflow-wrap: anywhere; }
 footer { margin-top: 5mm; padding-top: 2mm; border-top: .75pt solid #b9c4be; color: #66726c; font-size: 8.5pt; }
 footer strong { color: #9a3412; }
 section, footer, .odds { break-inside: avoid; }
-@media print { html { background: none; } body { margin: 0; padding: 0; max-width: none; }
+@media print { html { background: none; } article { margin: 0; padding: 0; max-width: none; }
+  article + article { break-before: page; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
 
@@ -65,7 +67,20 @@ def card(
     nearest: Sequence[tuple[str, float]] = (),
     reasons: Sequence[str] = (),
 ) -> str:
-    """A whole HTML page for one recipe.
+    """A whole HTML page for one recipe, as `article` says."""
+    return page(title, [article(rows, title=title, facts=facts, odds=odds, nearest=nearest, reasons=reasons)])
+
+
+def article(
+    rows: Iterable[tuple[str, float]],
+    *,
+    title: str,
+    facts: Mapping[str, object],
+    odds: float | None = None,
+    nearest: Sequence[tuple[str, float]] = (),
+    reasons: Sequence[str] = (),
+) -> str:
+    """The HTML of one recipe, for a `page`.
 
     rows: ingredient and g/L, those at 0 are left out. facts: what stands under the title by its label, such as
     organism, pH, atmosphere and temperature; one that is None, empty or NaN is left out. odds: probability of growth.
@@ -81,12 +96,17 @@ def card(
         _list("Why these compounds", [_text(reason) for reason in reasons]),
         f"<footer><strong>Caution.</strong> {_text(CAUTION)}</footer>",
     ]
+    return "<article>\n" + "\n".join(part for part in parts if part) + "\n</article>"
+
+
+def page(title: str, articles: Iterable[str]) -> str:
+    """A whole HTML page of recipes, each of which begins on a sheet of its own."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
+        + "\n".join(articles)
         + "\n</body>\n</html>\n"
     )
 

@@ -1,0 +1,109 @@
+"""What a user gives becomes a condition: nothing is guessed, what is missing stays missing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mediacvae import asking, embeddings, fasta
+from mediacvae.asking import Asked
+from mediacvae.conditions import Conditioner, Organism
+
+numbers = st.one_of(st.floats(-10, 10, width=32), st.just(np.nan))
+tables = arrays.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=numbers)
+
+
+@pytest.fixture(scope="module")
+def conditioner() -> Conditioner:
+    told = [Organism(str(n), name="Bacillus subtilis", lineage="Bacteria;Firmicutes") for n in range(2)]
+    return Conditioner.of(told, ["kmer4", "lineage", "names", "stats"], {"kmer4": embeddings.names("kmer4")})
+
+
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    file = tmp_path / "GCF_1.2.fasta"
+    file.write_text(">a\nACGTTGCAGGCC\n>b\nGGGGNACGT\n")
+    return file
+
+
+@given(tables)
+def test_a_mean_is_that_of_those_of_whom_it_is_known(conditions: np.ndarray) -> None:
+    made = asking.mean(conditions)
+    assert made.shape == (1, conditions.shape[1])
+    for j, column in enumerate(conditions.T):
+        known = column[np.isfinite(column)].astype(float)
+        np.testing.assert_allclose(made[0, j], known.mean() if len(known) else np.nan, rtol=1e-5, atol=1e-5)
+
+
+@given(tables, st.integers(2, 7))
+def test_a_way_begins_and_ends_where_it_should(conditions: np.ndarray, steps: int) -> None:
+    a, b = conditions[:1], conditions[-1:]
+    either = np.isnan(a[0]) | np.isnan(b[0])
+    if either.all():
+        with pytest.raises(ValueError, match="is known of both organisms"):
+            asking.blend(a, b, np.linspace(0, 1, steps))
+        return
+    made = asking.blend(a, b, np.linspace(0, 1, steps))
+    assert (np.isnan(made) == either).all()
+    np.testing.assert_array_equal(made[0, ~either], a[0, ~either])
+    np.testing.assert_array_equal(made[-1, ~either], b[0, ~either])
+    moved = np.diff(made[:, ~either].astype(float), axis=0)
+    np.testing.assert_allclose(moved, np.broadcast_to(moved.mean(axis=0), moved.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("GCF_1.2.fna.gz", "GCF_1.2"),
+        ("a.FASTA", "a"),
+        ("x.fa.GZ", "x"),
+        ("plain", "plain"),
+        ("v1.2", "v1.2"),
+        (".fna", ".fna"),
+    ],
+)
+def test_an_id_is_the_files_name(name: str, own: str) -> None:
+    assert asking.id_of(Path("folder.fna") / name) == own
+
+
+def test_a_genome_gives_what_is_in_it(genome: Path, conditioner: Conditioner) -> None:
+    made = asking.organism(Asked(genome=genome), conditioner)
+    assert (made.genome_id, made.length) == ("GCF_1.2", 21.0)
+    assert made.gc == pytest.approx(100 * 14 / 20)
+    np.testing.assert_array_equal(made.vectors["kmer4"], embeddings.embed(genome, "kmer4"))
+    assert asking.unknown(made, conditioner) == ["lineage, names not given: less certain"]
+    columns = conditioner.columns
+    row = conditioner([made])[0]
+    assert np.isnan(row[columns["lineage"]]).all()
+    assert np.isfinite(row[columns["stats"]]).all()
+
+
+def test_a_type_is_the_lineage_of_whom_nothing_else_is_known(genome: Path, conditioner: Conditioner) -> None:
+    made = asking.organism(Asked(genome=genome, organism_type="archea"), conditioner)
+    assert (made.organism_type, made.lineage) == ("archaea", "Archaea")
+    told = asking.organism(Asked(genome=genome, organism_type="archaea", lineage="Archaea;X"), conditioner)
+    assert told.lineage == "Archaea;X"
+
+
+@pytest.mark.parametrize("text", ["", ">a\n", ">a\nMKVLEEF\n", "@r\nACGT\n+\nIIII\n"])
+def test_no_genome_no_organism(tmp_path: Path, conditioner: Conditioner, text: str) -> None:
+    file = tmp_path / "bad.fna"
+    file.write_text(text)
+    with pytest.raises(fasta.GenomeError, match=r"bad\.fna"):
+        asking.organism(Asked(genome=file), conditioner)
+
+
+def test_a_genome_of_unknown_letters_is_refused(tmp_path: Path, conditioner: Conditioner) -> None:
+    file = tmp_path / "n.fna"
+    file.write_text(">a\n" + "N" * 50 + "\n")
+    with pytest.raises(fasta.GenomeError, match="none: all N"):
+        asking.organism(Asked(genome=file), conditioner)
+
+
+def test_a_vector_that_is_not_the_models_is_refused(conditioner: Conditioner) -> None:
+    odd = Organism("x", vectors={"kmer4": np.ones(7, dtype=np.float32)})
+    with pytest.raises(ValueError, match=r"expected 256 features of kmer4, got \(7,\)"):
+        conditioner([odd])
