@@ -19,6 +19,8 @@ HEAVY = (
     "rdkit",
     "sympy",
     "scipy.stats",
+    "numba",
+    "sqlalchemy",
 )
 
 

@@ -98,3 +98,26 @@ def model(dataset: Any, quick: Any) -> Any:
     from mediacvae.training import fit
 
     return fit(dataset, quick)[0]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a simulated world (world/), its database (w.db), dataset (d/) and model (m/). Not to be changed."""
+    from cytosol.cli import run
+    from mediacvae.cli import app
+
+    folder = tmp_path_factory.mktemp("tiny")
+    url = f"sqlite:///{folder}/w.db"
+    world = folder / "world"
+    lines: list[list[object]] = [
+        ["simulate", "--out", world, "--seed", 3, "genera=10", "length=12000", "media=60", "tries=12"],
+        ["db", "import", world, "--db", url],
+        ["db", "add-genomes", world / "genomes", "--table", world / "genomes.tsv", "--db", url],
+        ["embed", "--method", "kmer4", "--workers", 1, "--db", url],
+        ["build", "--method", "kmer4", "--condition", "kmer4,lineage,names,stats", "--out", folder / "d", "--db", url],
+        ["train", "--dataset", folder / "d", "--out", folder / "m", "epochs=4", "latent_dim=4", "hidden_dims=[16]",
+         "draws=8", "--device", "cpu"],
+    ]  # fmt: skip
+    for words in lines:
+        assert run(app, [str(word) for word in words]) == 0, words
+    return folder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cytosol import cli
-from mediacvae.verbs import database, genomes, worlds
+from mediacvae.verbs import database, genomes, models, recipes, uses, worlds
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 app = cli.app("mediacvae", "Growth media for a genome: which known ones to try, and new recipes.")
 VERBS = {
     "embed": genomes.embed,
+    "build": models.build,
+    "train": models.train,
+    "generate": recipes.generate,
+    "rank": uses.rank,
+    "predict-growth": uses.predict_growth,
+    "suggest-experiments": uses.suggest_experiments,
+    "interpolate": recipes.interpolate,
     "evaluate": worlds.evaluate,
     "plot": worlds.plot,
     "simulate": worlds.simulate,
