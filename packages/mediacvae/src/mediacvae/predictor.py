@@ -43,6 +43,7 @@ class MediaModel:
 
     library: medium_id, name and what else is known, a row a medium. vae, growth: None where there is none. organisms:
     genome_id, organism_name, organism_type, genus of the training organisms, whose conditions are `conditions` (p, d).
+    pairs: (e, 2) int64, rows of `organisms` and of `library`: what was learned from.
     """
 
     ingredients: tuple[str, ...]
@@ -55,6 +56,7 @@ class MediaModel:
     media: np.ndarray
     organisms: pd.DataFrame
     conditions: np.ndarray
+    pairs: np.ndarray
     config: TrainConfig
     facts: dict[str, Any]
     keep: float  # `worth` above which a main ingredient is in the consensus

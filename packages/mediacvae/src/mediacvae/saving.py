@@ -47,6 +47,7 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "ranker.media": ranker.media,
         "media": model.media,
         "conditions": model.conditions,
+        "pairs": model.pairs,
     }
     text: dict[str, Any] = {
         "ingredients": list(model.ingredients),
@@ -137,6 +138,7 @@ def load(path: Path) -> MediaModel:
             media=array("media"),
             organisms=pd.DataFrame(text["organisms"]),
             conditions=array("conditions"),
+            pairs=array("pairs"),
             config=config,
             facts=extra["facts"],
             keep=float(extra["keep"]),

@@ -119,6 +119,7 @@ def fit(
         media=np.asarray(data.media, dtype=np.float32),
         organisms=named.reset_index(drop=True),
         conditions=np.asarray(data.conditions[used], dtype=np.float32),
+        pairs=np.stack([np.searchsorted(used, own[:, 0]), own[:, 1]], axis=1),
         config=config,
         facts={
             "pairs": len(own),
