@@ -26,7 +26,7 @@ def _beside(name: str) -> Any:
     return module
 
 
-postgres, small_world = _beside("postgres"), _beside("world")
+postgres, small_world, ruled_world = _beside("postgres"), _beside("world"), _beside("ruled")
 _numbers = itertools.count()
 
 
@@ -121,3 +121,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for words in lines:
         assert run(app, [str(word) for word in words]) == 0, words
     return folder
+
+
+@pytest.fixture(scope="session")
+def ruled() -> Any:
+    """A small simulated world with models trained on it (ruled.py)."""
+    return ruled_world

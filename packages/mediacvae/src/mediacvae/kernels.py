@@ -49,7 +49,7 @@ class Kernel:
     @property
     def weights(self) -> tuple[float, ...]:
         """The weights that its genome features may get; one, where it has none."""
-        return GENOME if any(map(_of_genome, self.conditioner.blocks)) else (1.0,)
+        return GENOME if any(map(of_genome, self.conditioner.blocks)) else (1.0,)
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Likeness (n, b) of organisms with conditions (n, d) and (b, d)."""
@@ -57,7 +57,7 @@ class Kernel:
         total = np.zeros((len(a), len(b)))
         for block in self.conditioner.blocks:
             part = parts[block.name]
-            if _of_genome(block):
+            if of_genome(block):
                 total += self.genome * part
                 continue
             total += WEIGHTS.get(block.name, 1.0) * part
@@ -87,13 +87,14 @@ class Kernel:
             )  # what nobody shares counts in the length only
             return left[:, :shared] @ right[:, :shared].T * known
         left, right = ((x - self.shift[own]) / self.scale[own] for x in (left, right))
-        if _of_genome(block):
+        if of_genome(block):
             return left @ right.T / left.shape[1] * known
         square = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T
         return np.exp(-np.maximum(square, 0.0) / (2 * WIDTH**2)) * known
 
 
-def _of_genome(block: Block) -> bool:
+def of_genome(block: Block) -> bool:
+    """Whether a block's features are of the genome: k-mers and the like."""
     return block.kind == "numbers" and block.name != STATS
 
 
