@@ -277,12 +277,12 @@ COLUMNS = {
 LEGEND = """\
 A case: a held-out genome with a marker (2 % of its bases; 36 words of the 4,096 of six bases) and the rule that the
 marker makes. *Marker named*: one of the five strongest features of the rule's first ingredient is a word of the
-marker's unit, on either strand. *Windows*: of the five windows of 1,000 bases that carry most, the share that hold some of the
-marker. *Wrong directions*: rule and ingredient (or pH, of the five known media nearest to the recipe) for which the
-held-out genomes with the rule on do not differ from the others as the truth says. *Ablation*: rank correlation of
-attributions with what is lost without each feature. *Rest*: the worst that attributions leave unexplained, as a share
-of the change (or of 0.01, where that is more). *Error*: squared error of log1p g/L over that of the mean training
-medium. *Control*: trained with the media of others."""
+marker's unit, on either strand. *Windows*: of the five windows of 1,000 bases that carry most, the share that hold
+some of the marker. *Wrong directions*: rule and ingredient (or pH, of the five known media nearest to the recipe) for
+which the held-out genomes with the rule on do not differ from the others as the truth says. *Ablation*: rank
+correlation of attributions with what is lost without each feature. *Rest*: the worst that attributions leave
+unexplained, as a share of the change (or of 0.01, where that is more). *Error*: squared error of log1p g/L over that
+of the mean training medium. *Control*: trained with the media of others."""
 
 
 def page(table: pd.DataFrame, genera: int, minutes: float) -> str:
