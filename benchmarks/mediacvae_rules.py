@@ -73,7 +73,7 @@ def world(seed: int, genera: int, folder: Path) -> World:
 
 def learned(own: World, condition: tuple[str, ...], config: TrainConfig, *, shuffled: bool = False) -> Any:
     """Dataset and model; shuffled: every organism with the media of others, so that there is nothing to find."""
-    data = build(own.tables, BuildOptions(condition=condition, test_size=0.2, val_size=0.0), own.vectors)
+    data = build(own.tables, BuildOptions(condition=condition, test_size=0.2, val_size=0.1), own.vectors)
     if shuffled:
         pairs = data.pairs.copy()
         pairs["medium"] = np.random.default_rng(0).permutation(pairs["medium"].to_numpy())
@@ -245,7 +245,7 @@ def rows_of(seed: int, genera: int) -> list[dict[str, Any]]:
         data, model = learned(own, ("kmer6",), config)
         add("the model", data, model)
         add("its regression alone", data, replace(model, vae=None))
-        add("its network alone", data, replace(model, config=replace(config, share=1.0)))
+        add("its network alone", data, replace(model, share=1.0))
         made[0]["unusual"], made[0]["screened"] = without_a_model(own, data)
         data, model = learned(own, ("kmer6c",), config)
         add("both strands as one (kmer6c)", data, model, "kmer6c")

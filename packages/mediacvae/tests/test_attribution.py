@@ -104,8 +104,8 @@ def test_the_mix_is_the_mix_of_its_parts(ruled: Any, conditions: np.ndarray) -> 
         attribute(own, conditions[:1], base, columns).features.amount
         for own in (
             replace(model, vae=None),
-            replace(model, config=replace(model.config, share=1.0)),
-            replace(model, config=replace(model.config, share=0.25)),
+            replace(model, share=1.0),
+            replace(model, share=0.25),
         )
     ]
     np.testing.assert_allclose(0.75 * parts[0] + 0.25 * parts[1], parts[2], atol=1e-12)
