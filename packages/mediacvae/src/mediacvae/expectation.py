@@ -26,7 +26,8 @@ def expected(net: ConditionalMediaVAE, conditions: np.ndarray, *, draws: int, se
     generator = torch.Generator().manual_seed(seed)
     total = [torch.zeros(len(x), net.media_dim, device=x.device) for _ in range(3)]
     for _ in range(draws):
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        # The same draws for all: what one can expect does not depend on who else is asked about
+        noise = torch.randn(1, mean.shape[1], generator=generator).to(mean)
         out = net.decode(mean + (0.5 * logvar).exp() * noise, given)
         for sum_, part in zip(total, moments(net, *out), strict=True):
             sum_ += part / draws

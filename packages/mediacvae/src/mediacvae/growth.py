@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.special import expit
 
 from mediacvae.kernels import Kernel
 
@@ -55,7 +57,7 @@ class Odds:
     @property
     def probability(self) -> np.ndarray:
         """That it grows, (n,): between the odds of the mean and the mean of the odds (MacKay 1992, eq. 10)."""
-        return _logistic(self.mean / np.sqrt(1 + DOUBT * np.pi * self.variance / 8))
+        return expit(self.mean / np.sqrt(1 + DOUBT * np.pi * self.variance / 8))
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ class GrowthModel:
         k = self._covariance(cases, cases)
         weights, root, lower = _laplace(k, grew)
         cross = self._covariance(asked, cases)
-        down = np.linalg.solve(lower, root[:, None] * cross.T)
+        down = solve_triangular(lower, root[:, None] * cross.T, lower=True)
         variance = self._own(asked) - (down**2).sum(axis=0)
         return Odds(cross @ weights, np.maximum(variance, 0.0))
 
     def information(self, odds: Odds) -> np.ndarray:
         """What trying would say about the log odds, (n,) in nats: the mutual information (Houlsby 2011, eq. 2)."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(21)
-        values = _logistic(odds.mean[:, None] + np.sqrt(odds.variance)[:, None] * nodes)
+        values = expit(odds.mean[:, None] + np.sqrt(odds.variance)[:, None] * nodes)
         weights = weights / weights.sum()
         return np.maximum(_entropy(values @ weights) - _entropy(values) @ weights, 0.0)
 
@@ -143,7 +145,7 @@ class GrowthModel:
     def _own(self, a: _Cases) -> np.ndarray:
         """The variance of each case before anything is known of it."""
         own = self.strengths
-        known = np.isfinite(a.conditions).any(axis=1)[a.organism]
+        known = np.asarray(np.isfinite(a.conditions).any(axis=1))[a.organism]
         kind = np.array([name != "" for name in a.genus]) * own.genus
         kind = kind + np.array([name != "" for name in a.species]) * own.species
         each = own.common + own.medium + own.recipe + own.organism + own.own_taste + kind
@@ -170,12 +172,9 @@ class _Cases:
         """Cosine of what media hold, case by case; a medium is like itself also where its recipe is not known."""
         mine, row = np.unique(self.media.astype(str), return_inverse=True)
         its, column = np.unique(other.media.astype(str), return_inverse=True)
-        table = np.array(
-            [
-                [1.0 if a == b else _cosine(self.recipes.get(a), self.recipes.get(b)) for b in its]
-                for a in mine
-            ]
-        )
+        words = sorted(frozenset[str]().union(*(self.recipes.get(name, ()) for name in mine)))
+        left, right = (_unit_rows(media, self.recipes, words) for media in (mine, its))
+        table = np.where(mine[:, None] == its[None], 1.0, left @ right.T)
         return table[np.ix_(row, column)]
 
 
@@ -185,8 +184,12 @@ def plain(ingredient: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name)
 
 
-def _cosine(a: frozenset[str] | None, b: frozenset[str] | None) -> float:
-    return len(a & b) / np.sqrt(len(a) * len(b)) if a and b else 0.0
+def _unit_rows(media: np.ndarray, recipes: Mapping[str, frozenset[str]], words: Sequence[str]) -> np.ndarray:
+    """Which of the words media (t,) hold, (t, w), as parts of rows of length one over all that they hold."""
+    held = [recipes.get(name, frozenset()) for name in media]
+    there = np.array([[word in one for word in words] for one in held], dtype=float)
+    size = np.array([max(len(one), 1) for one in held], dtype=float)
+    return there.reshape(len(held), len(words)) / np.sqrt(size)[:, None]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -198,23 +201,19 @@ def _laplace(k: np.ndarray, grew: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """Weights (n,), root of the curvature (n,) and Cholesky factor (n, n) at the most probable log odds."""
     f = np.zeros(len(k))
     for _ in range(ROUNDS):
-        p = _logistic(f)
+        p = expit(f)
         root = np.sqrt(np.maximum(p * (1 - p), 1e-8))
         lower = np.linalg.cholesky(np.eye(len(k)) + root[:, None] * k * root)
         b = root**2 * f + grew - p
-        inner = np.linalg.solve(lower.T, np.linalg.solve(lower, root * (k @ b)))
+        inner = cho_solve((lower, True), root * (k @ b))
         weights = b - root * inner
         moved = np.abs(k @ weights - f).max()
         f = k @ weights
         if moved < CLOSE:
             break
-    p = _logistic(f)
+    p = expit(f)
     root = np.sqrt(np.maximum(p * (1 - p), 1e-8))
     return weights, root, np.linalg.cholesky(np.eye(len(k)) + root[:, None] * k * root)
-
-
-def _logistic(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(z, -500, 500)))
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from mediacvae.base import FOLDS, MAIN
 from mediacvae.folds import grouped_folds
@@ -90,7 +91,7 @@ class Ranker:
     def probability(self, scores: np.ndarray) -> np.ndarray:
         """The chances (n, b) that media are on record for organisms, of the scores (n, b) of a whole library."""
         by_score, by_rank, constant = self.odds
-        return 1 / (1 + np.exp(-(by_score * _logs(scores) + by_rank * np.log(_ranks(scores)) + constant)))
+        return expit(by_score * _logs(scores) + by_rank * np.log(_ranks(scores)) + constant)
 
     def _scores(self, weights: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Scores (n, b) of weights (n, p) of the training organisms; without any likeness all count the same."""
@@ -169,8 +170,7 @@ def _odds(held: _HeldOut, power: float) -> tuple[float, float, float]:
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ theta
-        p = 1 / (1 + np.exp(-z))
-        return float((np.logaddexp(0.0, z) - there * z).mean()), x.T @ (p - there) / len(z)
+        return float((np.logaddexp(0.0, z) - there * z).mean()), x.T @ (expit(z) - there) / len(z)
 
     start = np.array([0.5, -0.5, np.log(max(there.mean(), 1e-9))])
     bounds = [(0.0, None), (None, 0.0), (None, None)]  # a better score or rank never makes it less likely

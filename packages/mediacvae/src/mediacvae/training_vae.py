@@ -132,7 +132,7 @@ def learn(
             reading=reading,
         )
     own = organisms["organism_type"].to_numpy()[pairs[:, 0]]
-    genus = np.unique(organisms["genus"].astype(str), return_inverse=True)[1]
+    genus = pd.factorize(organisms["genus"].replace("", None))[0]  # -1 where it is not known
     phases = [kind for kind in config.curriculum_phases if (own == kind).any()]
     if not phases:
         msg = f"curriculum_phases: no pair of {', '.join(config.curriculum_phases)} to learn from"
@@ -145,7 +145,7 @@ def learn(
         data = Pairs(
             media, conditions, pairs[rows], genus, alone, share=config.library, seed=config.seed + at
         )
-        batch = min(config.batch_size, len(data))
+        batch = min(config.batch_size, max(len(data), 2))  # of one, there is no batch norm
         steps = max(1, -(-config.epochs * len(data) // (len(phases) * batch)))
         options = TrainerOptions(
             max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 6), val_every=steps,
