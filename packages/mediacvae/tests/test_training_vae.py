@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from cytosol.trainer import TrainingInterrupted
-from mediacvae import learning
+from mediacvae import training_vae
 from mediacvae.base import Expected
 from mediacvae.conditions import Block, Conditioner
 from mediacvae.config import TrainConfig
 from mediacvae.expectation import expected
-from mediacvae.learning import Pairs, fresh_weights, learn, reconstruction
 from mediacvae.losses import kl
+from mediacvae.training_vae import Pairs, fresh_weights, learn, reconstruction
 
 
 def arguments(data, rows=None):
@@ -82,7 +82,7 @@ def test_phases_come_in_order_and_earlier_ones_are_seen_again(dataset, quick, mo
             kinds = dataset.organisms["organism_type"].to_numpy()[rows[:, 0]]
             seen.append(pd.Series(kinds).value_counts().to_dict())
 
-    monkeypatch.setattr(learning, "Pairs", Watched)
+    monkeypatch.setattr(training_vae, "Pairs", Watched)
     own = arguments(dataset)
     total = pd.Series(dataset.organisms["organism_type"].to_numpy()[own[3][:, 0]]).value_counts()
     config = replace(
@@ -135,7 +135,7 @@ def test_organisms_of_no_genus_share_nothing(dataset, quick, monkeypatch):
             super().__init__(media, conditions, rows, genus, alone, **more)
             given.append(genus)
 
-    monkeypatch.setattr(learning, "Pairs", Watched)
+    monkeypatch.setattr(training_vae, "Pairs", Watched)
     own = list(arguments(dataset))
     own[4] = own[4].assign(genus=[None, ""] + ["Bacillus"] * 4 + ["Vibrio"] * 50)
     learn(
@@ -166,14 +166,14 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, quick, tm
     own = arguments(dataset)
     config = replace(quick, epochs=12, batch_size=16, curriculum_phases=("archaea", "bacteria"))
     whole, _ = learn(*own, config)
-    step = learning.VaeTraining.training_step
+    step = training_vae.VaeTraining.training_step
 
     def stop(self, batch, index):
         if self.begun == bool(phase) and self.global_step == 4:
             raise KeyboardInterrupt
         return step(self, batch, index)
 
-    monkeypatch.setattr(learning.VaeTraining, "training_step", stop)
+    monkeypatch.setattr(training_vae.VaeTraining, "training_step", stop)
     with pytest.raises(TrainingInterrupted):
         learn(*own, config, out=tmp_path)
     monkeypatch.undo()
