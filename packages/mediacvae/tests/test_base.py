@@ -36,12 +36,12 @@ def closed_form(kernel, conditions, organism, targets, penalty, asked):
 def test_it_is_kernel_ridge_regression(dataset, told):
     made = fit(dataset, told)
     conditions, organism, media, _ = told
-    assert set(made.penalties) <= set(PENALTIES)
+    assert {made.settings.amount, made.settings.chance} <= set(PENALTIES)
     found = made(conditions)
     for part, truth, penalty, least, most in (
-        ("amount", np.log1p(media), made.penalties[0], 0.0, np.inf),
-        ("main", media > MAIN, made.penalties[1], 0.0, 1.0),
-        ("there", media > 0, made.penalties[1], 0.0, 1.0),
+        ("amount", np.log1p(media), made.settings.amount, 0.0, np.inf),
+        ("main", media > MAIN, made.settings.chance, 0.0, 1.0),
+        ("there", media > 0, made.settings.chance, 0.0, 1.0),
     ):
         oracle = closed_form(made.kernel, conditions, organism, truth.astype(float), penalty, conditions)
         np.testing.assert_allclose(getattr(found, part), np.clip(oracle, least, most), atol=1e-7)
@@ -56,7 +56,7 @@ def test_of_whom_nothing_is_known_the_mean_recipe_is_expected(dataset, told):
 def test_a_pair_that_stands_twice_counts_as_two(dataset, told):
     conditions, organism, media, _ = told
     twice = fit(dataset, told, organism=np.tile(organism, 2), media=np.tile(media, (2, 1)))
-    penalty = twice.penalties[0]
+    penalty = twice.settings.amount
     oracle = closed_form(twice.kernel, conditions, organism, np.log1p(media), penalty / 2, conditions)
     np.testing.assert_allclose(twice(conditions).amount, np.maximum(oracle, 0), atol=1e-7)
 
@@ -97,7 +97,7 @@ def test_the_penalty_is_the_one_that_serves_groups_left_out(dataset, told, monke
             )
             miss += np.square(guess - targets[out]).sum()
         error.append(miss)
-    assert error[PENALTIES.index(made.penalties[0])] < 1.05 * min(error)
+    assert error[PENALTIES.index(made.settings.amount)] < 1.05 * min(error)
 
 
 def test_one_group_one_organism_one_pair(dataset, told):

@@ -127,7 +127,7 @@ class GrowthModel:
 
     def _covariance(self, a: _Cases, b: _Cases) -> np.ndarray:
         own = self.strengths
-        kin = self.kernel.cosine(a.conditions, b.conditions)[np.ix_(a.organism, b.organism)]
+        kin = self.kernel.correlation(a.conditions, b.conditions)[np.ix_(a.organism, b.organism)]
         same = _same(a.ids, b.ids)
         medium = _same(a.media, b.media)
         recipe = a.likeness(b)
@@ -145,7 +145,7 @@ class GrowthModel:
     def _own(self, a: _Cases) -> np.ndarray:
         """The variance of each case before anything is known of it."""
         own = self.strengths
-        known = np.asarray(np.isfinite(a.conditions).any(axis=1))[a.organism]
+        known = (self.kernel.own(a.conditions) > 0)[a.organism]
         kind = np.array([name != "" for name in a.genus]) * own.genus
         kind = kind + np.array([name != "" for name in a.species]) * own.species
         each = own.common + own.medium + own.recipe + own.organism + own.own_taste + kind

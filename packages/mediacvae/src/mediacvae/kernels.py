@@ -69,10 +69,14 @@ class Kernel:
         """The likeness (n,) of each organism to itself."""
         return np.array([self(row[None], row[None])[0, 0] for row in a])
 
-    def cosine(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Likeness (n, b) from 0 to 1: 1 for organisms of whom the same is known."""
+    def correlation(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Likeness (n, b) from -1 to 1, a kernel too: 1 for organisms of whom the same is known."""
         size = np.sqrt(np.outer(self.own(a), self.own(b)))
-        return np.clip(self(a, b) / np.maximum(size, 1e-12), 0.0, 1.0)
+        return self(a, b) / np.maximum(size, 1e-12)
+
+    def cosine(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Likeness (n, b) from 0 to 1: what is less alike than strangers counts as strange."""
+        return np.clip(self.correlation(a, b), 0.0, 1.0)
 
     def part(self, block: Block, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Likeness (n, b) in one block."""
