@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cytosol import cli
-from mediacvae.verbs import database, genomes, models, recipes, uses, worlds
+from mediacvae.verbs import database, genomes, models, reasons, recipes, uses, worlds
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -22,6 +22,7 @@ VERBS = {
     "predict-growth": uses.predict_growth,
     "suggest-experiments": uses.suggest_experiments,
     "interpolate": recipes.interpolate,
+    "explain": reasons.explain,
     "evaluate": worlds.evaluate,
     "plot": worlds.plot,
     "simulate": worlds.simulate,
