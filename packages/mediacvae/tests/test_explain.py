@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mediacvae.explain import explain, spearman
+from mediacvae.ablation import spearman
+from mediacvae.explain import explain
 
 ALL = ("lineage", "names", "stats", "kmer4")
 
@@ -36,6 +37,7 @@ def test_tables_agree_with_each_other(model: Any, why: Any) -> None:
     assert known <= set(model.conditioner.features)
     for name, own in why.features.groupby("ingredient"):
         assert (np.diff(own["attribution"].abs()) <= 0).all(), name
+        assert not own.duplicated(["block", "feature"]).any()
     sums = why.blocks.groupby("ingredient")[["attribution", "chance", "share"]].sum().loc[ingredients.index]
     moved = ingredients["amount"] - ingredients["usual_amount"]
     np.testing.assert_allclose(sums["attribution"] + ingredients["rest"], moved, atol=1e-9)
@@ -61,6 +63,18 @@ def test_one_block_can_be_shown(model: Any, organism: Any, why: Any) -> None:
     assert set(own.features["block"]) == {"kmer4"}
     same = why.blocks[why.blocks["ingredient"] == "NaCl"]
     np.testing.assert_allclose(own.blocks["attribution"], same["attribution"])
+
+
+def test_rows_are_shared_out_by_what_blocks_did(why: Any) -> None:
+    for name, own in why.features.groupby("ingredient"):
+        shares = why.blocks[why.blocks["ingredient"] == name].set_index("block")["share"]
+        seats = own["block"].value_counts().reindex(shares.index, fill_value=0)
+        first = str(shares.idxmax())
+        assert seats[first] >= 1
+        if shares[first] > 0.8:
+            assert seats[first] == 4
+        if shares[first] < 0.55:
+            assert seats[first] < 4
 
 
 def test_taking_the_strongest_away_moves_amounts_as_said(ruled: Any, model: Any) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
+from mediacvae.ablation import lost_without, spearman
 from mediacvae.attribution import STEPS, Attribution, Watched, attribute, baseline_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Explanation:
     there, amount and usual_amount, rest (what the features leave unexplained), lost (when the strongest features are
     taken away together); those that moved most first.
     features: ingredient, feature, block, attribution (of amount), chance (attribution of it), lost (amount, when this
-    feature alone is taken away), value and usual value of the feature; `top` rows an ingredient, the strongest first.
+    feature alone is taken away), value and usual value of the feature; `top` rows an ingredient.
     blocks: ingredient, block, attribution, chance, share (of the blocks' absolute attributions; they sum to 1).
     relatives: genome_id, organism, likeness (0 to 1), media (ids) of the nearest training organisms.
     media: medium_id, name, likeness (cosine of log1p g/L) of the known media nearest to the consensus recipe.
@@ -74,9 +74,9 @@ def explain(
 ) -> Explanation:
     """Reasons for what an organism is expected to need.
 
-    top: features of each ingredient, and relatives and media. ingredients: names; without them, those of the consensus
-    recipe and the others that moved most. block: features of this one only: one k-mer of thousands says little beside
-    a word of a lineage. steps: of the path over which gradients are averaged. Raises ValueError for an ingredient that
+    top: features of each ingredient, shared out over the blocks by what these did; and relatives, and media.
+    ingredients: names; without them, those of the consensus recipe and the others that moved most. block: features of
+    this one only. steps: of the path over which gradients are averaged. Raises ValueError for an ingredient that
     the model does not know, a block that is not known, and where nothing is known of the organism that the model reads.
     """
     if top < 1 or steps < 1:
@@ -92,11 +92,8 @@ def explain(
     moved = np.abs(made.at.amount - made.usual.amount) + np.abs(made.at.chance - made.usual.chance)
     order = np.argsort(-moved[0], kind="stable") if ingredients is None else np.arange(len(columns))
     shown = _shown(model, condition, block)
-    strongest = [
-        shown[np.argsort(-np.abs(made.features.amount[shown, j]), kind="stable")[:top]]
-        for j in range(len(columns))
-    ]
-    each, together = _lost(model, made, strongest)
+    strongest = [_strongest(made.features.amount[:, j], shown, top) for j in range(len(columns))]
+    each, together = lost_without(model, made, strongest)
     features = _features(model, made, strongest, each, order)
     near = model.nearest(recipe, top)
     return Explanation(
@@ -112,27 +109,36 @@ def explain(
     )
 
 
-def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Rank correlation; None for fewer than two values, or where all are the same."""
-    if len(a) < 2:
-        return None
-    ranks = [rankdata(x) - (len(x) + 1) / 2 for x in (a, b)]
-    size = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
-    return float(ranks[0] @ ranks[1] / size) if size > 0 else None
-
-
-def _shown(model: MediaModel, condition: np.ndarray, block: str | None) -> np.ndarray:
-    """Numbers of the features that are known, of all blocks or of one."""
+def _shown(model: MediaModel, condition: np.ndarray, block: str | None) -> list[np.ndarray]:
+    """Numbers of the features of each known block, of all blocks or of one."""
     known = np.isfinite(condition[0])
-    columns = model.conditioner.columns
+    columns = {name: np.arange(own.start, own.stop) for name, own in model.conditioner.columns.items()}
+    have = {name: own for name, own in columns.items() if known[own].any()}
     if block is None:
-        return np.flatnonzero(known)
-    if block not in columns or not known[columns[block]].any():
-        have = ", ".join(name for name, own in columns.items() if known[own].any())
-        msg = f"block: expected one of {have}, got {block!r}"
+        return list(have.values())
+    if block not in have:
+        msg = f"block: expected one of {', '.join(have)}, got {block!r}"
         raise ValueError(msg)
-    own = columns[block]
-    return np.arange(own.start, own.stop)
+    return [have[block]]
+
+
+def _strongest(attribution: np.ndarray, blocks: list[np.ndarray], top: int) -> np.ndarray:
+    """Numbers of `top` features, the strongest first: seats for each block by what it did as a whole (D'Hondt).
+
+    What thousands of k-mers do together would else be hidden behind one word that does little.
+    """
+    strength = np.array([abs(attribution[own].sum()) for own in blocks])
+    seats = np.zeros(len(blocks), dtype=np.int64)
+    size = np.array([len(own) for own in blocks])
+    for _ in range(min(top, int(size.sum()))):
+        seats[np.argmax(np.where(seats < size, strength / (seats + 1), -1.0))] += 1
+    chosen = np.concatenate(
+        [
+            own[np.argsort(-np.abs(attribution[own]), kind="stable")[:n]]
+            for own, n in zip(blocks, seats, strict=True)
+        ]
+    )
+    return chosen[np.argsort(-np.abs(attribution[chosen]), kind="stable")]
 
 
 def _asked(model: MediaModel, names: Sequence[str]) -> np.ndarray:
@@ -155,23 +161,6 @@ def _moved(model: MediaModel, condition: np.ndarray, baseline: np.ndarray, recip
     moved = np.abs(np.diff(amount, axis=0)) + np.abs(np.diff(chance, axis=0))
     others = np.argsort(np.where(recipe > 0, -1.0, moved[0]))[::-1][:OTHERS]
     return np.union1d(np.flatnonzero(recipe > 0), others)
-
-
-def _lost(model: MediaModel, made: Attribution, strongest: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What amounts lose without each of the strongest features (q, top), and without all of an ingredient's (q,).
-
-    Without: the feature is that of the baseline.
-    """
-    watched = Watched(model, made.columns)
-    q, top = len(strongest), len(strongest[0])
-    each, together = np.zeros((q, top)), np.zeros(q)
-    for j, features in enumerate(strongest):
-        rows = np.repeat(made.condition, top + 1, axis=0)
-        rows[np.arange(top), features] = made.baseline[0, features]
-        rows[top, features] = made.baseline[0, features]
-        lost = made.at.amount[0, j] - watched(rows).amount[:, j]
-        each[j], together[j] = lost[:top], lost[top]
-    return each, together
 
 
 def _ingredients(model: MediaModel, made: Attribution, lost: np.ndarray, order: np.ndarray) -> pd.DataFrame:
