@@ -88,7 +88,7 @@ class KernelBase:
         kernel, m = Kernel.fit(conditioner, own), media.shape[1]
         if settings is None:
             fold = grouped_folds(groups[used], FOLDS, seed=int(rng.integers(2**31)))
-            tried = []
+            tried: list[tuple[float, Settings]] = []
             for genome in kernel.weights:
                 features = replace(kernel, genome=genome)(own, landmarks) @ _basis(kernel, landmarks, genome)
                 found = _Ridge(features, sums / count[:, None], count).choose(fold, m)
@@ -112,7 +112,8 @@ def _basis(kernel: Kernel, landmarks: np.ndarray, genome: float) -> np.ndarray:
     """What makes likeness to landmarks (p, d) features (p, f) whose products are the kernel."""
     values, vectors = np.linalg.eigh(replace(kernel, genome=genome)(landmarks, landmarks))
     keep = values > 1e-8 * values[-1]
-    return vectors[:, keep] / np.sqrt(values[keep])
+    # in the order of a file, so that a model read from one says the same to the last bit
+    return np.ascontiguousarray(vectors[:, keep] / np.sqrt(values[keep]))
 
 
 class _Ridge(NamedTuple):
@@ -137,7 +138,8 @@ class _Ridge(NamedTuple):
                 miss = (mean + self.features[out] @ weights - self.targets[out]) ** 2
                 error[at] += [float((self.count[out] @ miss[:, part]).sum()) for part in parts]
         if not error.any():  # one group: nothing to choose by
-            return 0.0, (PENALTIES[len(PENALTIES) // 2],) * 2
+            middle = PENALTIES[len(PENALTIES) // 2]
+            return 0.0, (middle, middle)
         first, second = error.argmin(axis=0)
         return float(error[first, 0]), (PENALTIES[first], PENALTIES[second])
 

@@ -156,9 +156,15 @@ def lineage_words(organism: Organism) -> set[str]:
     return words | ({organism.organism_type} if organism.organism_type and words else set())
 
 
+def binomial(name: str | None) -> tuple[str, str]:
+    """Genus, and genus with species, of an organism's name; empty where it has none."""
+    words = (name or "").strip().removeprefix("Candidatus ").split()
+    return (words[0] if words else ""), (" ".join(words[:2]) if len(words) > 1 else "")
+
+
 def pieces(name: str | None) -> set[str]:
     """The genus of a name cut into pieces of two to four letters: `thermo`, `halo`, `coccus` have meanings."""
-    genus = re.sub(r"[^a-z]", "", (name or "").strip().removeprefix("Candidatus ").split(" ")[0].lower())
+    genus = re.sub(r"[^a-z]", "", binomial(name)[0].lower())
     if not genus:
         return set()
     marked = f"^{genus}$"

@@ -54,15 +54,20 @@ class TrainConfig:
         if not phases or len(set(phases)) < len(phases):
             _refuse("curriculum_phases", f"some of {', '.join(ORGANISM_TYPES)}, each once", phases)
         for name in ("epochs", "batch_size", "latent_dim", "draws"):
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:
                 _refuse(name, "at least 1", getattr(self, name))
         for name in ("anneal", "forget", "share", "rehearsal"):
             if getattr(self, name) is not None and not 0 <= getattr(self, name) <= 1:
                 _refuse(name, "a share from 0 to 1", getattr(self, name))
         if not 0 <= self.library < 1:
             _refuse("library", "a share from 0 to below 1", self.library)
-        if min(self.beta, self.free_bits, self.weight_decay) < 0 or self.lr <= 0:
-            _refuse("beta, free_bits, weight_decay", "at least 0, and lr above 0", self)
+        for name in ("beta", "free_bits", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                _refuse(name, "a finite number of at least 0", getattr(self, name))
+        if not 0 < self.lr < float("inf"):
+            _refuse("lr", "a finite number above 0", self.lr)
+        if self.model_type == "hierarchical" and not 0 < self.genus_dim < self.latent_dim:
+            _refuse("genus_dim", f"from 1 to less than latent_dim = {self.latent_dim}", self.genus_dim)
         self.vae()  # its own ranges
 
     def vae(self) -> VaeOptions:

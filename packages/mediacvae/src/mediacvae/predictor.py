@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mediacvae.base import MAIN, Expected, KernelBase
-from mediacvae.conditions import Conditioner
+from mediacvae.conditions import Conditioner, binomial
 from mediacvae.config import TrainConfig
 from mediacvae.constraints import Constraints
 from mediacvae.expectation import expected
@@ -108,7 +108,7 @@ class MediaModel:
         trace = ~main & (made.there > 0.5)
         grams += np.where(trace, np.minimum(self.usual, MAIN), 0.0)
         own = constraints or Constraints()
-        return self._fed(own.apply(grams, self.ingredients, usual=self.usual), made, own)
+        return self._fed(own.apply(grams, self.ingredients, usual=self.usual), made.main, own)
 
     def generate(
         self,
@@ -127,20 +127,23 @@ class MediaModel:
         """
         own = (constraints or Constraints()).checked(self.ingredients)
         first = self.consensus(condition, own)
-        if n == 1:
+        if n == 1 and (self.vae is None or not plausible or self.plausible.valid(first).all()):
             return self._only_plausible(first, 1, plausible=plausible)
         if self.vae is None:
             msg = "this model was trained without a network (model_type=base): it makes one recipe, ask for -n 1"
             raise ValueError(msg)
         seed = self.config.seed if seed is None else seed
-        chance = np.clip(self.expected(condition).there, 1e-6, 1 - 1e-6)
+        made = self.expected(condition)
+        chance = np.clip(made.there, 1e-6, 1 - 1e-6)
         drawn = self._drawn(condition, n * TRIES, chance, seed)
-        drawn = own.apply(drawn, self.ingredients, usual=self.usual)
-        made = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)
-        there = made > 0
+        drawn = self._fed(own.apply(drawn, self.ingredients, usual=self.usual), made.main, own)
+        if plausible and not self.plausible.valid(first).all():  # then the likeliest of the draws comes first
+            first = first[:0]
+        ready = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)
+        there = ready > 0
         score = (there * np.log(chance) + ~there * np.log1p(-chance)).sum(axis=1)
-        rest = diverse(made[1:], score[1:], n - 1, diversity)
-        return np.concatenate([made[:1], made[1:][rest]])
+        rest = diverse(ready[len(first) :], score[len(first) :], n - len(first), diversity)
+        return np.concatenate([first, ready[len(first) :][rest]])
 
     def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
         """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
@@ -226,7 +229,7 @@ class MediaModel:
         """The training organisms most like a condition (1, d): name and likeness from 0 to 1."""
         like = self.base.kernel.cosine(condition, self.conditions)[0]
         order = np.argsort(-like, kind="stable")
-        names = self.organisms["organism_name"].to_numpy()
+        names = self.organisms["organism_name"].fillna(self.organisms["genome_id"]).to_numpy()
         found: dict[str, float] = {}
         for at in order:
             found.setdefault(str(names[at]), float(like[at]))
@@ -247,9 +250,7 @@ class MediaModel:
 
     def _who(self, organism: Organism) -> Who:
         """The organism as the odds know it; by its name it has a genus and a species."""
-        words = (organism.name or "").split()
-        genus = words[0] if words else ""
-        species = " ".join(words[:2]) if len(words) > 1 else ""
+        genus, species = binomial(organism.name)
         return Who([organism.genome_id], [genus], [species], self.conditioner([organism]))
 
     def _drawn(self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int) -> np.ndarray:
@@ -257,18 +258,22 @@ class MediaModel:
         if self.vae is None:
             return np.zeros((0, len(self.ingredients)))
         logits, amount = self.vae.draws(n, condition, seed=seed)
+        if not self.vae.hurdle:  # no chances to move; traces are what is left of a ReLU
+            grams = self.vae.in_grams(amount)
+            return np.where(grams > MAIN, grams, 0.0)
         own = np.clip(expected(self.vae, condition, draws=self.config.draws, seed=seed).there, 1e-6, 1 - 1e-6)
         logits = logits + np.log(chance / (1 - chance)) - np.log(own / (1 - own))
         return np.where(logits > 0, self.vae.in_grams(amount), 0.0)
 
-    def _fed(self, recipes: np.ndarray, made: Expected, constraints: Constraints) -> np.ndarray:
-        """Recipes (n, m) with a carbon or complex source each: the likeliest, where there was none."""
-        food = self.plausible.carbon & ~constraints.forbidden(self.ingredients)
+    def _fed(self, recipes: np.ndarray, chance: np.ndarray, constraints: Constraints) -> np.ndarray:
+        """Recipes (n, m) with a carbon or complex source each: where none was, that of most chance, (n or 1, m)."""
+        cap = np.array([constraints.cap.get(name, np.inf) for name in self.ingredients])
+        food = self.plausible.carbon & ~constraints.forbidden(self.ingredients) & (cap > MAIN)
+        chance = np.broadcast_to(chance, recipes.shape)
         hungry = np.flatnonzero(~((recipes > MAIN) & self.plausible.carbon).any(axis=1))
         for row in hungry if food.any() else ():
-            best = int(np.argmax(np.where(food, made.main[row], -1.0)))
-            cap = constraints.cap.get(self.ingredients[best], np.inf)
-            recipes[row, best] = min(max(self.usual[best], MAIN * 1.01), cap)
+            best = int(np.argmax(np.where(food, chance[row], -1.0)))
+            recipes[row, best] = min(max(self.usual[best], MAIN * 1.01), cap[best])
         return recipes
 
     def _only_plausible(self, recipes: np.ndarray, n: int, *, plausible: bool) -> np.ndarray:

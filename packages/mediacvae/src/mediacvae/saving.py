@@ -11,6 +11,7 @@ import torch
 
 from cytosol.bundle import BundleError, load_bundle, save_bundle
 from cytosol.config import from_dict, to_dict
+from cytosol.manifest import MANIFEST
 from mediacvae import vae_file
 from mediacvae.base import KernelBase, Settings
 from mediacvae.conditions import Conditioner
@@ -52,7 +53,7 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
     text: dict[str, Any] = {
         "ingredients": list(model.ingredients),
         "condition": model.conditioner.plain(),
-        "library": _plain(model.library[[name for name in LIBRARY if name in model.library]]),
+        "library": _plain(model.library.filter(LIBRARY)),
         "organisms": _plain(model.organisms),
     }
     if growth is not None:
@@ -95,6 +96,13 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         path, kind=KIND, package="mediacvae", version=__version__, config=to_dict(model.config), tensors=tensors,
         extra=extra, force=force,
     )  # fmt: skip
+
+
+def refuse_existing(path: Path) -> None:
+    """BundleError where a model is in a directory already."""
+    if (path / MANIFEST).exists():
+        msg = f"{path} already holds a model; pass force to replace it, or choose another directory"
+        raise BundleError(msg)
 
 
 def load(path: Path) -> MediaModel:
@@ -144,10 +152,10 @@ def load(path: Path) -> MediaModel:
             keep=float(extra["keep"]),
             share=float(extra["share"]),
         )
-    except (KeyError, TypeError) as missing:
+    except KeyError as missing:
         msg = f"{path}: the manifest lacks {missing}: save the model again"
         raise BundleError(msg) from None
-    except (ValueError, RuntimeError) as fault:
+    except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as fault:
         msg = f"{path}: the parts do not fit each other ({str(fault).splitlines()[0]}): save the model again"
         raise BundleError(msg) from None
 

@@ -42,14 +42,17 @@ def train(
 
     Returns elapsed_seconds, save_path and history (a DataFrame: a row a note of the network's run, with the phase and,
     as loss_<organism type>, what each phase has left of the others). Raises ValueError for a dataset that cannot be
-    read or learned from, BundleError where a model is in `out` already and not `force`.
+    read or learned from and for a run in `out` that is neither to be resumed nor forced away, BundleError where a
+    model is there already.
     """
     from mediacvae import saving
 
     began = time.monotonic()
     out = Path(out)
+    if not (force or resume):
+        saving.refuse_existing(out)  # before hours of training, not after
     data = datasets.read(Path(dataset))
-    model, history = fit(data, config, out=out / RUNS, resume=resume)
+    model, history = fit(data, config, out=out / RUNS, resume=resume, force=force)
     saving.save(model, out, force=force or resume)
     return {"elapsed_seconds": time.monotonic() - began, "save_path": str(out), "history": history}
 
@@ -62,11 +65,13 @@ def fit(
     records: np.ndarray | None = None,
     out: Path | None = None,
     resume: bool = False,
+    force: bool = False,
 ) -> tuple[MediaModel, pd.DataFrame]:
     """Fit a model and give the history of the network's run.
 
     rows, records: numbers of the pairs and of the growth records to learn from; without them, those of the train
-    split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints.
+    split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints, from
+    which `resume` goes on, and which `force` drops.
     """
     train = data.organisms["split"].to_numpy() == "train"
     val = (
@@ -105,6 +110,7 @@ def fit(
             config,
             out=out,
             resume=resume,
+            force=force,
         )
     kinds = data.organisms["organism_type"].to_numpy()[own[:, 0]]
     named = data.organisms.iloc[used][["genome_id", "organism_name", "organism_type", "genus"]]

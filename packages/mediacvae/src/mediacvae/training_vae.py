@@ -6,6 +6,7 @@ missing as a whole, which teaches the decoder what media are like. Letters as in
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from cytosol.config import to_dict
+from cytosol.files import write_atomically
 from cytosol.options import TrainerOptions
 from cytosol.trainer import cosine_warmup, fit, step_generator
 from mediacvae.losses import free_bits
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from mediacvae.conditions import Conditioner
     from mediacvae.config import TrainConfig
 
+SETTINGS = "settings.json"  # of a run, beside its checkpoints
+FREE = {"device", "draws", "share", "simulation"}  # settings that a run does not depend on
 WARMUP = 0.1  # share of a phase's steps over which the learning rate rises
 
 
@@ -108,12 +113,14 @@ def learn(
     *,
     out: Path | None = None,
     resume: bool = False,
+    force: bool = False,
 ) -> tuple[ConditionalMediaVAE, pd.DataFrame]:
     """Train the network through the curriculum; it and the history, a row a note, with the phase and what is kept.
 
     conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium. organisms: a row
     an organism, with `organism_type` and `genus`. alone: numbers of media without an organism. out: directory of the
-    checkpoints, from which `resume` goes on.
+    checkpoints, from which `resume` goes on, and which `force` drops. Raises ValueError for a run that is there and
+    neither of them, or was begun with other settings.
     """
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -137,6 +144,7 @@ def learn(
     if not phases:
         msg = f"curriculum_phases: no pair of {', '.join(config.curriculum_phases)} to learn from"
         raise ValueError(msg)
+    _claim(out, config, resume=resume, force=force)
     histories, rng = [], np.random.default_rng(config.seed)
     for at, kind in enumerate(phases):
         before = np.flatnonzero(np.isin(own, phases[:at]))
@@ -159,12 +167,31 @@ def learn(
             out=out / kind,
             seed=config.seed + at,
             resume=resume,
-            force=not resume,
+            force=force,
         )
         kept = {f"loss_{name}": reconstruction(net, media, conditions, pairs[own == name]) for name in phases}
         histories.append(history.assign(phase=kind, **kept))
     net = net.eval().requires_grad_(requires_grad=False)
     return net, pd.concat(histories, ignore_index=True)
+
+
+def _claim(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> None:
+    """Write down what a run is told; ValueError for a run that is there, neither to be dropped nor told the same."""
+    file, told = out / SETTINGS, to_dict(config)
+    if file.is_file() and not (resume or force):
+        msg = f"{out} holds an earlier run; resume it, force a new one, or choose another directory"
+        raise ValueError(msg)
+    if file.is_file() and resume:
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        for name in sorted(told.keys() - FREE):
+            if earlier.get(name) != told[name]:
+                msg = (
+                    f"the run in {out} was begun with {name} = {earlier.get(name)}, now it is {told[name]}; "
+                    f"resume with {earlier.get(name)}, or force a new run"
+                )
+                raise ValueError(msg)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps(told).encode())
 
 
 @torch.no_grad()
