@@ -82,13 +82,13 @@ class Kernel:
         """Likeness (n, b) in one block."""
         own = self.conditioner.columns[block.name]
         left, right = (np.asarray(x[:, own], dtype=np.float64) for x in (a, b))
-        known = np.isfinite(left).all(axis=1)[:, None] & np.isfinite(right).all(axis=1)[None]
+        whole, its = (np.asarray(np.isfinite(x).all(axis=1)) for x in (left, right))
+        known = whole[:, None] & its[None]
         left, right = np.nan_to_num(left), np.nan_to_num(right)
         if block.kind == "tokens":
             left, right = _unit(left * self.scale[own]), _unit(right * self.scale[own])
-            shared = (
-                -1 if block.features[-1] == OTHERS else None
-            )  # what nobody shares counts in the length only
+            # what nobody shares counts in the length only
+            shared = -1 if block.features[-1] == OTHERS else None
             return left[:, :shared] @ right[:, :shared].T * known
         left, right = ((x - self.shift[own]) / self.scale[own] for x in (left, right))
         if of_genome(block):
