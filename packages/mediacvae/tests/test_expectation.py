@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mediacvae.base import MAIN
-from mediacvae.expectation import expected
+from mediacvae.expectation import doubt, expected
 
 
 def test_it_is_the_mean_of_what_is_generated(model, dataset):
@@ -43,6 +43,22 @@ def test_ranges_seeds_and_nothing_known(model, dataset):
     assert (one.there <= 1).all()
     assert (one.there != other.there).any()
     assert expected(model.vae, c[:0], draws=2).there.shape == (0, len(dataset.ingredients))
+
+
+def test_every_draw_has_its_own_thinned_network(model, dataset):
+    net, c = model.vae, dataset.conditions[:3]
+    left = doubt(net, c, draws=64)
+    assert left.shape == (3, len(dataset.ingredients))
+    assert 0 < left.mean() < 0.5
+    np.testing.assert_array_equal(left, doubt(net, c, draws=64))
+    with torch.no_grad():  # the masks are dropout's, by torch's own hand
+        given = net.given(torch.as_tensor(c))
+        latent = net.prior_of(given)[0]
+        torch.manual_seed(0)
+        net.train()
+        dropped = torch.stack([net.decode(latent, given).logits.sigmoid() for _ in range(1000)])
+        net.eval()
+    np.testing.assert_allclose(doubt(net, c, draws=1000), dropped.std(dim=0), atol=0.03)
 
 
 def test_without_a_hurdle_it_is_the_recipe_itself():

@@ -80,3 +80,39 @@ def test_what_has_a_composition_is_not(name: str) -> None:
 )
 def test_carbonates_chelators_vitamins_and_sea_water_feed_nobody(name: str) -> None:
     assert not i.is_carbon(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Glucose", "D-Glucose"),
+        ("D-(+)-Glucose", "glucose"),
+        ("CaCl2", "CaCl2 x 2 H2O"),
+        ("MnSO4 x n H2O", "MnSO4 x H2O"),
+        ("Thiamine-HCl x 2 H2O", "Thiamine HCl"),
+        ("Pyridoxine hydrochloride", "Pyridoxine"),
+        ("L-Cysteine HCl x H2O", "cysteine-hcl"),
+        ("sodium resazurin", "Resazurin"),
+        ("calcium d-(+)-pantothenate", "Calcium pantothenate"),
+        ("L-Sodium lactate", "Sodium lactate"),
+    ],
+)
+def test_forms_of_one_substance(one: str, other: str) -> None:
+    assert i.substance(one) == i.substance(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("D-Alanine", "L-Alanine"),
+        ("Glucose", "Galactose"),
+        ("MgSO4 x 7 H2O", "MgCl2 x 6 H2O"),
+        ("K2HPO4", "KH2PO4"),
+        ("NiCl2", "NaCl"),
+        ("Sodium D,L-Lactate", "Sodium lactate"),
+        ("(NH4)2SO4", "Na2SO4"),
+        ("Fe(NH4)2(SO4)2 x 6 H2O", "FeSO4 x 7 H2O"),
+    ],
+)
+def test_substances_that_are_not_one(one: str, other: str) -> None:
+    assert i.substance(one) != i.substance(other)

@@ -11,7 +11,8 @@ from mediacvae.base import MAIN, Expected
 from mediacvae.conditions import Organism
 from mediacvae.constraints import Constraints
 from mediacvae.ingredients import is_complex
-from mediacvae.predictor import worth
+from mediacvae.predictor import ALIKE, worth
+from mediacvae.recipes import shortlist
 from mediacvae.training import fit
 
 HALO = Organism(
@@ -58,12 +59,34 @@ def test_the_consensus_is_what_is_worth_having(model, dataset):
     made = model.expected(dataset.conditions)
     recipes = model.consensus(dataset.conditions)
     main = recipes > MAIN
-    assert (main | ~(worth(made) > model.keep)).all()
-    kept = main & (worth(made) > model.keep)
+    kept = main & shortlist(worth(made), made.main, ALIKE)
+    assert kept.sum() > 0.9 * main.sum()  # the rest is what feeds
     np.testing.assert_allclose(recipes[kept], np.maximum(np.expm1(made.amount), MAIN * 1.01)[kept])
     assert (main.sum(axis=1) >= 3).all()
     one = model.consensus(dataset.conditions[7:8])
     np.testing.assert_allclose(one[0], recipes[7], rtol=1e-4, atol=1e-7)  # alone or with others
+
+
+def test_draws_have_the_size_of_real_media_and_no_amount_that_nobody_uses(model, halo):
+    made = model.generate(halo, 8)[1:]
+    count = (made > 0).sum(axis=1)
+    real = (model.media > 0).sum(axis=1)
+    assert np.median(real) / 2 < np.median(count) < np.median(real) * 2
+    assert (made <= model.most + 1e-9).all()
+    held = model.media > 0
+    over = ((model.media > model.most) & held).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
+    assert over.max() <= 0.05
+    assert (over.max() > 0) or held.sum(axis=0).max() < 20
+
+
+def test_a_ninety_percent_chance_leaves_less_doubt_than_the_toss_of_a_coin(model, dataset):
+    c = dataset.conditions[:20]
+    mixed = replace(model, share=0.5)
+    doubt, chance = mixed.doubt(c), mixed.expected(c).there
+    assert doubt.shape == chance.shape
+    assert np.isfinite(doubt).all()
+    assert doubt[(chance > 0.3) & (chance < 0.7)].mean() > 1.5 * doubt[(chance < 0.05)].mean() > 0
+    assert not replace(model, vae=None).doubt(c).any()
 
 
 def test_recipes_obey(model, halo):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mediacvae.recipes import Plausible, diverse, from_table, to_table
+from mediacvae.recipes import Plausible, diverse, from_table, shortlist, to_table
 
 NAMES = ["Glucose", "NaCl", "yeast extract", "Biotin", "Agar"]
 REAL = np.array([[4.0, 5.0, 1.0, 0.0, 15.0], [0.0, 30.0, 5.0, 0.0, 0.0], [10.0, 1.0, 0.0, 1e-5, 0.0]])
-DATA = Path(os.environ.get("MEDIACVAE_DATA", "/work/shared/data/mediacvae"))
+DATA = Path(os.environ.get("MEDIACVAE_DATA", "/nonexistent"))
 amounts = arrays(float, (4, 5), elements=st.floats(0.0, 500.0).map(lambda v: 0.0 if v < 1e-9 else v))
 
 
@@ -97,6 +97,35 @@ def test_real_media_are_plausible_and_each_fault_is_said() -> None:
     ):
         assert len([text for text in texts if word in text]) == 1, texts
     assert [bool(texts) for texts in plausible.why(REAL)] == list(~plausible.valid(REAL))
+
+
+def test_media_of_one_or_two_of_the_ingredients_say_nothing_of_their_number() -> None:
+    rest = np.zeros((50, len(NAMES)))
+    rest[:, 0] = 5.0
+    both = Plausible.fit(np.concatenate([REAL, rest]), NAMES)
+    assert both.count == Plausible.fit(REAL[(REAL > 0).sum(axis=1) >= 3], NAMES).count
+    assert Plausible.fit(rest, NAMES).count == (1.0, 1.0)
+
+
+def test_a_shortlist_is_as_long_as_the_chances_make_it() -> None:
+    chance = np.array([[0.9, 0.9, 0.9, 0.9, 0.9, 0.1, 0.1], [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    made = shortlist(chance, chance, 1.0)
+    assert made[0].tolist() == [True] * 5 + [False] * 2
+    assert made[1].sum() == 3  # one would do, but that is no recipe
+    assert shortlist(chance, chance, 0.7)[0].all()
+    value = -chance
+    assert shortlist(value, chance, 1.0)[1].all()  # the one that counts is the last in value
+    lengths = [int(shortlist(chance, chance, share)[0].sum()) for share in (0.5, 0.9, 0.95, 1.0)]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@given(arrays(float, (3, 9), elements=st.floats(0.01, 0.99)))
+def test_the_shortlist_is_the_best_of_all_lengths(chance: np.ndarray) -> None:
+    kept = shortlist(chance, chance, 1.0)
+    for row, own in zip(chance, kept, strict=True):
+        order = np.argsort(-row, kind="stable")
+        alike = [row[order[:k]].sum() / (k + row[order[k:]].sum()) for k in range(1, len(row) + 1)]
+        assert own.sum() == max(3, max(k for k in range(1, 10) if alike[k - 1] >= max(alike)))
 
 
 def test_without_media_there_is_nothing_to_learn() -> None:

@@ -78,7 +78,7 @@ def test_everything_is_kept(model, folder):
     again = load(folder)
     assert again.config == model.config
     assert again.conditioner == model.conditioner
-    assert (again.keep, again.share) == (model.keep, model.share)
+    assert again.share == model.share
     for name in ("media", "conditions", "pairs"):
         np.testing.assert_array_equal(getattr(again, name), getattr(model, name))
     pd.testing.assert_frame_equal(again.organisms, model.organisms, check_dtype=False)
@@ -113,8 +113,8 @@ def test_what_is_not_known_stays_unknown(model, tmp_path):
 def test_nothing_is_overwritten_unasked(model, copy):
     with pytest.raises(BundleError, match="already holds a model"):
         save(model, copy)
-    save(replace(model, keep=0.5), copy, force=True)
-    assert load(copy).keep == 0.5
+    save(replace(model, share=0.5), copy, force=True)
+    assert load(copy).share == 0.5
 
 
 # ---- damage
@@ -168,7 +168,7 @@ def rewrite(folder: Path, config=None, extra=None, lacking=None) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["settings", "blend", "odds", "facts", "keep", "share", "net"])
+@pytest.mark.parametrize("name", ["settings", "blend", "odds", "facts", "share", "net"])
 def test_a_manifest_that_lacks_something_is_told(copy, name):
     rewrite(copy, lacking=name)
     assert f"the manifest lacks '{name}'" in refused(copy)
@@ -176,7 +176,15 @@ def test_a_manifest_that_lacks_something_is_told(copy, name):
 
 @pytest.mark.parametrize(
     "extra",
-    [{"settings": [1.0]}, {"odds": 3}, {"blend": "x"}, {"keep": []}, {"net": {}}, {"net": [1]}, {"net": "x"}],
+    [
+        {"settings": [1.0]},
+        {"odds": 3},
+        {"blend": "x"},
+        {"share": []},
+        {"net": {}},
+        {"net": [1]},
+        {"net": "x"},
+    ],
 )
 def test_a_manifest_that_makes_no_sense_is_told(copy, extra):
     rewrite(copy, extra=extra)

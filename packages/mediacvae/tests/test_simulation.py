@@ -20,7 +20,7 @@ from mediacvae.simulated_media import MARKERS, Needs, medium_for, suits
 from mediacvae.simulation import RULES, Truth, read_truth, simulate
 
 SMALL = SimulationConfig(genera=6, species=2, length=12_000, media=30, tries=6)
-DATA = Path(os.environ.get("MEDIACVAE_DATA", "/work/shared/data/mediacvae"))
+DATA = Path(os.environ.get("MEDIACVAE_DATA", "/nonexistent"))
 TABLES = ("media", "media_ingredients", "growth", "taxa")
 COLUMNS = {
     "media": "medium_id name source collection category medium_type min_ph max_ph physical_state n_ingredients "

@@ -69,10 +69,8 @@ class Watched:
         self.share = model.share if model.vae is not None else 0.0
         self.net = None if model.vae is None else _narrow(model.vae, self.columns)
         if self.net is not None:
-            generator = torch.Generator().manual_seed(model.config.seed)
-            size = (1, self.net.options.latent)  # drawn as `expectation.expected` does for one organism
-            drawn = [torch.randn(size, generator=generator) for _ in range(model.config.draws)]
-            self.noise = torch.cat(drawn).double()
+            # drawn as `expectation.expected` does
+            self.samples = self.net.samples(model.config.draws, seed=model.config.seed)
 
     def __call__(self, conditions: np.ndarray) -> Pair:
         """Expected of conditions (n, d), each (n, q)."""
@@ -103,11 +101,12 @@ class Watched:
 
     def _moments(self, net: ConditionalMediaVAE, given: Tensor) -> tuple[Tensor, Tensor]:
         """Amount and chance (n, q) of what the network is given (n, c), means over the draws."""
-        n, k = len(given), len(self.noise)
+        n, k = len(given), len(self.samples.noise)
         mean, logvar = net.prior_of(given)
-        latent = mean[:, None] + (0.5 * logvar).exp()[:, None] * self.noise
+        latent = mean[:, None] + (0.5 * logvar).exp()[:, None] * self.samples.noise
         repeated = given[:, None].expand(n, k, -1)
-        amount, _, there = moments(net, *net.decode(latent.flatten(0, 1), repeated.flatten(0, 1)))
+        masks = [one.repeat(n, 1) for one in self.samples.masks]
+        amount, _, there = moments(net, *net.decode(latent.flatten(0, 1), repeated.flatten(0, 1), masks))
         return amount.unflatten(0, (n, k)).mean(dim=1), there.unflatten(0, (n, k)).mean(dim=1)
 
     def _network_slopes(self, net: ConditionalMediaVAE, path: Tensor) -> np.ndarray:

@@ -29,7 +29,7 @@ class TrainConfig:
     anneal: float = 0.3  # share of the steps over which beta rises from 0
     lr: float = 2e-3  # peak learning rate
     weight_decay: float = 0.02
-    dropout: float = 0.3
+    dropout: float = 0.3  # of hidden features; in use every draw has its own thinned decoder
     forget: float = 0.2  # share of the conditions' blocks hidden in training: they may be missing in use
     library: float = 0.3  # share of a batch that are media of which no organism is known
     curriculum_phases: tuple[str, ...] = (

@@ -19,19 +19,38 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 @torch.no_grad()
 def expected(net: ConditionalMediaVAE, conditions: np.ndarray, *, draws: int, seed: int = 0) -> Expected:
-    """Means over the latent and the spread of amounts, for conditions (n, d)."""
-    x = torch.as_tensor(np.asarray(conditions, dtype=np.float32), device=net.log_sd.device)
-    given = net.given(x)
-    mean, logvar = net.prior_of(given)
-    generator = torch.Generator().manual_seed(seed)
-    total = [torch.zeros(len(x), net.media_dim, device=x.device) for _ in range(3)]
-    for _ in range(draws):
+    """Means over latent, thinned networks and the spread of amounts, for conditions (n, d)."""
+    given, mean, sd = _prior(net, conditions)
+    samples = net.samples(draws, seed=seed)
+    total = [torch.zeros(len(mean), net.media_dim, device=mean.device) for _ in range(3)]
+    for at in range(draws):
         # The same draws for all: what one can expect does not depend on who else is asked about
-        noise = torch.randn(1, mean.shape[1], generator=generator).to(mean)
-        out = net.decode(mean + (0.5 * logvar).exp() * noise, given)
+        noise, masks = samples.row(at)
+        out = net.decode(mean + sd * noise, given, masks)
         for sum_, part in zip(total, moments(net, *out), strict=True):
             sum_ += part / draws
     return Expected(*(part.double().cpu().numpy() for part in total))
+
+
+@torch.no_grad()
+def doubt(net: ConditionalMediaVAE, conditions: np.ndarray, *, draws: int, seed: int = 0) -> np.ndarray:
+    """How far thinned networks differ about the chance of each ingredient, (n, m): standard deviation.
+
+    The latent is the middle of its prior: how far media differ for one organism is no doubt about the organism.
+    """
+    given, mean, _ = _prior(net, conditions)
+    samples = net.samples(draws, seed=seed)
+    chances = [moments(net, *net.decode(mean, given, samples.row(at).masks))[2] for at in range(draws)]
+    return torch.stack(chances).std(dim=0, correction=0).double().cpu().numpy()
+
+
+def _prior(
+    net: ConditionalMediaVAE, conditions: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What conditions (n, d) give, and mean and standard deviation of the latent (n, l)."""
+    given = net.given(torch.as_tensor(np.asarray(conditions, dtype=np.float32), device=net.log_sd.device))
+    mean, logvar = net.prior_of(given)
+    return given, mean, (0.5 * logvar).exp()
 
 
 def moments(

@@ -120,6 +120,20 @@ def is_carbon(name: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
+def substance(name: str) -> str:
+    """What two names must share to be forms of one substance, of which a recipe needs one.
+
+    Water of crystallisation and hydrochlorides are left out, and the form that is meant where none is named: D- of
+    sugars and pantothenate, L- of the rest. `D-Glucose` is `Glucose`, but `D-Alanine` is not `L-Alanine`.
+    """
+    word = re.sub(r"[ -]*[x*·] ?[0-9.n]* ?h2o$", "", _plain(name))
+    word = re.sub(r"[ -](?:hcl|hydrochloride)$", "", word)
+    word = re.sub(r"\bd-(?:\(\+\)-)?(?=[a-z]*(?:ose|pantothenate|biotin)\b)", "", word)
+    word = re.sub(r"(?<![a-z0-9,])l-(?:\(\+\)-)?(?=[a-z])", "", word)
+    return re.sub(r"^sodium (?=resazurin)", "", word)
+
+
+@lru_cache(maxsize=65536)
 def group(name: str) -> str:
     """The group of GROUPS that an ingredient stands under on a recipe card."""
     word = _plain(name)

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from mediacvae.losses import hurdle, kl
-from mediacvae.parts import ConditionReader, identity
+from mediacvae.parts import ConditionReader, Samples, identity, mlp, shared
 from mediacvae.vae_options import VaeOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mediacvae.parts import Reading
@@ -60,39 +61,6 @@ class Scale(NamedTuple):
         mean = logs.sum(axis=0) / count
         sd = np.sqrt((np.where(there, logs - mean, 0.0) ** 2).sum(axis=0) / count)
         return cls(mean, np.maximum(sd, LEAST_SD))
-
-
-def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> tuple[nn.Sequential, int]:
-    """Linear, ReLU, (batch norm,) (dropout,) for each width; the module and how many features come out."""
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers.append(nn.Linear(inputs, width))
-        layers += [nn.ReLU(), nn.BatchNorm1d(width)] if norm else [nn.ReLU()]
-        layers += [nn.Dropout(dropout)] if dropout else []
-        inputs = width
-    return nn.Sequential(*layers), inputs
-
-
-def shared(
-    mean: Tensor, logvar: Tensor, noise: Tensor, genus: Tensor, count: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Posterior and noise (n, l) whose first `count` features are one for all rows of a genus (n,), -1 for none.
-
-    What each row says of them is multiplied, as evidence of Gaussians is (Bouchacourt et al. 2018, eq. 9). The fourth
-    is the rows (n, 1) of a row's genus: the divergence of shared features is to be paid once, not by each of them.
-    """
-    labels = torch.where(genus < 0, genus.max() + 1 + torch.arange(len(genus), device=genus.device), genus)
-    _, row = labels.unique(return_inverse=True)
-    groups = int(row.max()) + 1
-    precision = (-logvar[:, :count]).exp()
-    total = precision.new_zeros(groups, count).index_add(0, row, precision)
-    weighted = precision.new_zeros(groups, count).index_add(0, row, precision * mean[:, :count])
-    places = torch.arange(len(row), device=row.device)
-    first = torch.zeros_like(places[:groups]).scatter_reduce(0, row, places, "amin", include_self=False)
-    together = ((weighted / total)[row], -total.log()[row], noise[first][row][:, :count])
-    pairs = zip(together, (mean, logvar, noise), strict=True)
-    made = [torch.cat([one, each[:, count:]], dim=1) for one, each in pairs]
-    return made[0], made[1], made[2], row.bincount()[row][:, None]
 
 
 class ConditionalMediaVAE(nn.Module):
@@ -173,9 +141,12 @@ class ConditionalMediaVAE(nn.Module):
         mean, logvar = self.prior(given).chunk(2, dim=1)
         return mean, logvar.clamp(-8.0, 4.0)
 
-    def decode(self, latent: Tensor, given: Tensor) -> Decoded:
-        """What media the latent (n, l) stands for."""
-        hidden = self.decoder(torch.cat([latent, given], dim=1))
+    def decode(self, latent: Tensor, given: Tensor, masks: Sequence[Tensor] = ()) -> Decoded:
+        """What media the latent (n, l) stands for. masks: what is left of each hidden layer, `Samples.masks`."""
+        hidden, left = torch.cat([latent, given], dim=1), iter(masks)
+        for layer in self.decoder:
+            thinned = masks and isinstance(layer, nn.Dropout)
+            hidden = hidden * next(left) if thinned else layer(hidden)
         amount = self.amount(hidden)
         return Decoded(self.presence(hidden) if self.hurdle else amount, amount)
 
@@ -240,11 +211,15 @@ class ConditionalMediaVAE(nn.Module):
             raise ValueError(msg)
         given = self.given(c).expand(n_samples, -1)
         mean, logvar = self.prior_of(given)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        noise, masks = self.samples(n_samples, seed=seed)
         noise[:, : self.options.genus] = noise[:1, : self.options.genus]  # of one genus, so of one draw
-        out = self.decode(mean + (0.5 * logvar).exp() * noise, given)
+        out = self.decode(mean + (0.5 * logvar).exp() * noise, given, masks)
         return Draws(out.logits.cpu().numpy(), out.amount.cpu().numpy())
+
+    def samples(self, count: int, *, seed: int = 0) -> Samples:
+        """Noise for `count` latents, and as many thinned networks: what the weights do not know is drawn too."""
+        rate, widths = self.options.dropout, self.options.decoder if self.options.dropout else ()
+        return Samples.draw(count, self.options.latent, widths, rate, seed=seed).to(self.log_sd)
 
     @torch.no_grad()
     def in_grams(self, amount: np.ndarray) -> np.ndarray:

@@ -105,20 +105,21 @@ class Offer:
         return None
 
     @cached_property
-    def _chances(self) -> tuple[np.ndarray, np.ndarray]:
-        """How many of the media expected for the organism hold each ingredient, and of all media: shares (m,)."""
+    def _chances(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shares (m,) of the media expected for the organism that hold an ingredient, of all media, and the doubt."""
         chance = self.model.expected(self.condition).there[0]
         usual = (self.model.media > 0).mean(axis=0)
-        return np.clip(chance, EDGE, 1 - EDGE), np.clip(usual, EDGE, 1 - EDGE)
+        doubt = self.model.doubt(self.condition)[0]
+        return np.clip(chance, EDGE, 1 - EDGE), np.clip(usual, EDGE, 1 - EDGE), doubt
 
     def _reasons(self, recipe: np.ndarray) -> list[str]:
         """Why compounds are in a recipe (m,): how much oftener relatives' media hold them; the most telling first."""
-        chance, usual = self._chances
+        chance, usual, doubt = self._chances
         odds = np.log(chance / (1 - chance)) - np.log(usual / (1 - usual))
         telling = np.where(recipe > 0, odds, -np.inf)
         told = [at for at in np.argsort(-telling, kind="stable")[:REASONS] if telling[at] > 0]
         return [
-            f"{self.model.ingredients[at]}: in {100 * chance[at]:.0f} % of the media expected for such an organism, "
-            f"in {100 * usual[at]:.0f} % of all"
+            f"{self.model.ingredients[at]}: in {100 * chance[at]:.0f} ± {100 * doubt[at]:.0f} % of the media expected "
+            f"for such an organism, in {100 * usual[at]:.0f} % of all"
             for at in told
         ]

@@ -57,6 +57,66 @@ def reading_of(conditions: np.ndarray, blocks: Sequence[slice], tokens: Sequence
     return Reading(shift, scale, np.concatenate(made, axis=1), block)
 
 
+def mlp(inputs: int, hidden: tuple[int, ...], *, norm: bool, dropout: float) -> tuple[nn.Sequential, int]:
+    """Linear, ReLU, (batch norm,) (dropout,) for each width; the module and how many features come out."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers.append(nn.Linear(inputs, width))
+        layers += [nn.ReLU(), nn.BatchNorm1d(width)] if norm else [nn.ReLU()]
+        layers += [nn.Dropout(dropout)] if dropout else []
+        inputs = width
+    return nn.Sequential(*layers), inputs
+
+
+def shared(
+    mean: Tensor, logvar: Tensor, noise: Tensor, genus: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Posterior and noise (n, l) whose first `count` features are one for all rows of a genus (n,), -1 for none.
+
+    What each row says of them is multiplied, as evidence of Gaussians is (Bouchacourt et al. 2018, eq. 9). The fourth
+    is the rows (n, 1) of a row's genus: the divergence of shared features is to be paid once, not by each of them.
+    """
+    labels = torch.where(genus < 0, genus.max() + 1 + torch.arange(len(genus), device=genus.device), genus)
+    _, row = labels.unique(return_inverse=True)
+    groups = int(row.max()) + 1
+    precision = (-logvar[:, :count]).exp()
+    total = precision.new_zeros(groups, count).index_add(0, row, precision)
+    weighted = precision.new_zeros(groups, count).index_add(0, row, precision * mean[:, :count])
+    places = torch.arange(len(row), device=row.device)
+    first = torch.zeros_like(places[:groups]).scatter_reduce(0, row, places, "amin", include_self=False)
+    together = ((weighted / total)[row], -total.log()[row], noise[first][row][:, :count])
+    pairs = zip(together, (mean, logvar, noise), strict=True)
+    made = [torch.cat([one, each[:, count:]], dim=1) for one, each in pairs]
+    return made[0], made[1], made[2], row.bincount()[row][:, None]
+
+
+class Samples(NamedTuple):
+    """Draws of what a network leaves open: noise (s, l) of the latent, masks (s, width) of its hidden layers.
+
+    A mask leaves out features as dropout does in training: each is a network that the data allow as well (Gal and
+    Ghahramani 2016, section 3).
+    """
+
+    noise: Tensor
+    masks: tuple[Tensor, ...]
+
+    @classmethod
+    def draw(cls, count: int, latent: int, widths: Sequence[int], rate: float, *, seed: int) -> Samples:
+        """`count` draws for a latent of so many features and hidden layers of such widths."""
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(count, latent, generator=generator)
+        kept = [torch.rand(count, width, generator=generator) >= rate for width in widths]
+        return cls(noise, tuple(one / (1 - rate) for one in kept))
+
+    def to(self, like: Tensor) -> Samples:
+        """The same, on the device and of the type of a tensor."""
+        return Samples(self.noise.to(like), tuple(one.to(like) for one in self.masks))
+
+    def row(self, at: int) -> Samples:
+        """One of them."""
+        return Samples(self.noise[at : at + 1], tuple(one[at : at + 1] for one in self.masks))
+
+
 class ConditionReader(nn.Module):
     """Conditions (n, d) with NaN to features (n, q + k): what is known, and of which blocks anything is known.
 

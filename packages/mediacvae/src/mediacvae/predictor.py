@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mediacvae import drafts
 from mediacvae.base import MAIN, Expected, KernelBase
 from mediacvae.conditions import Conditioner, binomial
 from mediacvae.config import TrainConfig
 from mediacvae.constraints import Constraints
-from mediacvae.expectation import expected
+from mediacvae.expectation import doubt, expected
 from mediacvae.growth import GrowthModel, Who, plain
 from mediacvae.model import ConditionalMediaVAE
 from mediacvae.ranking import Ranker
-from mediacvae.recipes import Plausible, diverse
+from mediacvae.recipes import Plausible, diverse, shortlist
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mediacvae.conditions import Organism
 
-FEWEST = 3  # main ingredients of a consensus
+ALIKE = 0.93  # share of the greatest likeness to a real recipe that a consensus keeps, for amounts that fit better
 TRIES = 16  # draws for each recipe asked for
+MOST = 95  # percentile of an ingredient's amounts in real media, above which no draw goes
 
 
 def worth(made: Expected) -> np.ndarray:
@@ -59,7 +61,6 @@ class MediaModel:
     pairs: np.ndarray
     config: TrainConfig
     facts: dict[str, Any]
-    keep: float  # `worth` above which a main ingredient is in the consensus
     share: float  # of the network in what is expected
 
     @cached_property
@@ -74,6 +75,18 @@ class MediaModel:
         none = ~(self.media > 0).any(axis=0)
         held[:1, none] = 0.0
         return np.nanmedian(held, axis=0)
+
+    @cached_property
+    def most(self) -> np.ndarray:
+        """What few of the media that hold an ingredient have more of, (m,) [g/L]."""
+        held = np.where(self.media > 0, self.media, np.nan)
+        held[:1, ~(self.media > 0).any(axis=0)] = np.inf
+        return np.nanpercentile(held, MOST, axis=0, method="higher")
+
+    @cached_property
+    def forms(self) -> list[np.ndarray]:
+        """Numbers of ingredients that are forms of one substance."""
+        return drafts.forms(self.ingredients)
 
     def condition(self, organism: Organism) -> np.ndarray:
         """The condition (1, d) of an organism; ValueError where nothing is known that the model knows how to read."""
@@ -97,18 +110,21 @@ class MediaModel:
         its = expected(self.vae, conditions, draws=self.config.draws, seed=self.config.seed)
         return base.mix(its, self.share)
 
+    def doubt(self, conditions: np.ndarray) -> np.ndarray:
+        """How far the network's weights leave chances open, (n, m), one standard deviation; 0 without a network."""
+        if self.vae is None:
+            return np.zeros((len(conditions), len(self.ingredients)))
+        return self.share * doubt(self.vae, conditions, draws=self.config.draws, seed=self.config.seed)
+
     def consensus(self, conditions: np.ndarray, constraints: Constraints | None = None) -> np.ndarray:
         """One recipe (n, m) [g/L] for each of conditions (n, d): its amounts are means over what relatives get."""
         made = self.expected(conditions)
         value = worth(made)
-        main = value > self.keep
-        first = np.argsort(-value, axis=1)[:, :FEWEST]
-        np.put_along_axis(main, first, values=True, axis=1)
+        main = shortlist(value, made.main, ALIKE)
         grams = np.where(main, np.maximum(np.expm1(made.amount), MAIN * 1.01), 0.0)
         trace = ~main & (made.there > 0.5)
         grams += np.where(trace, np.minimum(self.usual, MAIN), 0.0)
-        own = constraints or Constraints()
-        return self._fed(own.apply(grams, self.ingredients, usual=self.usual), made.main, own)
+        return self._obeying(grams, value, made, constraints or Constraints())
 
     def generate(
         self,
@@ -132,18 +148,16 @@ class MediaModel:
         if self.vae is None:
             msg = "this model was trained without a network (model_type=base): it makes one recipe, ask for -n 1"
             raise ValueError(msg)
-        seed = self.config.seed if seed is None else seed
         made = self.expected(condition)
-        chance = np.clip(made.there, 1e-6, 1 - 1e-6)
-        drawn = self._drawn(condition, n * TRIES, chance, seed)
-        drawn = self._fed(own.apply(drawn, self.ingredients, usual=self.usual), made.main, own)
+        drawn, value = self._drawn(
+            condition, n * TRIES, made.there, self.config.seed if seed is None else seed
+        )
+        drawn = self._obeying(drawn, value, made, own)
         if plausible and not self.plausible.valid(first).all():  # then the likeliest of the draws comes first
             first = first[:0]
-        ready = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)
-        there = ready > 0
-        score = (there * np.log(chance) + ~there * np.log1p(-chance)).sum(axis=1)
-        rest = diverse(ready[len(first) :], score[len(first) :], n - len(first), diversity)
-        return np.concatenate([first, ready[len(first) :][rest]])
+        ready = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)[len(first) :]
+        score = self.ranker.scores(condition, self.base(condition).main, ready)[0]
+        return np.concatenate([first, ready[diverse(ready, score, n - len(first), diversity)]])
 
     def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
         """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
@@ -253,28 +267,27 @@ class MediaModel:
         genus, species = binomial(organism.name)
         return Who([organism.genome_id], [genus], [species], self.conditioner([organism]))
 
-    def _drawn(self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int) -> np.ndarray:
-        """Draws (n, m) [g/L] of the network, moved to where their chances are the mixed ones (1, m)."""
+    def _drawn(
+        self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws (n, m) [g/L] of the network, moved to the mixed chances (1, m), and what each ingredient is worth."""
         if self.vae is None:
-            return np.zeros((0, len(self.ingredients)))
-        logits, amount = self.vae.draws(n, condition, seed=seed)
-        if not self.vae.hurdle:  # no chances to move; traces are what is left of a ReLU
-            grams = self.vae.in_grams(amount)
-            return np.where(grams > MAIN, grams, 0.0)
-        own = np.clip(expected(self.vae, condition, draws=self.config.draws, seed=seed).there, 1e-6, 1 - 1e-6)
-        logits = logits + np.log(chance / (1 - chance)) - np.log(own / (1 - own))
-        return np.where(logits > 0, self.vae.in_grams(amount), 0.0)
+            none = np.zeros((0, len(self.ingredients)))
+            return none, none
+        own = expected(self.vae, condition, draws=self.config.draws, seed=seed).there
+        grams, value = drafts.drawn(self.vae, condition, n, own, chance, seed=seed)
+        return np.minimum(grams, self.most), value
 
-    def _fed(self, recipes: np.ndarray, chance: np.ndarray, constraints: Constraints) -> np.ndarray:
-        """Recipes (n, m) with a carbon or complex source each: where none was, that of most chance, (n or 1, m)."""
-        cap = np.array([constraints.cap.get(name, np.inf) for name in self.ingredients])
+    def _obeying(
+        self, recipes: np.ndarray, value: np.ndarray, made: Expected, constraints: Constraints
+    ) -> np.ndarray:
+        """Recipes (n, m) that obey, with one form of each substance and something that feeds."""
+        recipes = constraints.apply(recipes, self.ingredients, usual=self.usual)
+        kept = np.isin(self.ingredients, list(constraints.require))
+        recipes = drafts.one_form(recipes, value, self.forms, kept)
+        cap = drafts.caps(self.ingredients, constraints)
         food = self.plausible.carbon & ~constraints.forbidden(self.ingredients) & (cap > MAIN)
-        chance = np.broadcast_to(chance, recipes.shape)
-        hungry = np.flatnonzero(~((recipes > MAIN) & self.plausible.carbon).any(axis=1))
-        for row in hungry if food.any() else ():
-            best = int(np.argmax(np.where(food, chance[row], -1.0)))
-            recipes[row, best] = min(max(self.usual[best], MAIN * 1.01), cap[best])
-        return recipes
+        return drafts.fed(recipes, made.main, food, self.usual, cap)
 
     def _only_plausible(self, recipes: np.ndarray, n: int, *, plausible: bool) -> np.ndarray:
         """The recipes (n and more, m) that are plausible, where only these are wanted; the first stays the first."""

@@ -54,22 +54,22 @@ class Ranker:
     ) -> Ranker:
         """Of pairs (n, 2) numbers of organism and medium, conditions (o, d) and library (b, m) [g/L].
 
-        groups: (o,) labels of relatives, left out in turn to fit power and odds. main: (n, m) chances of main
-        ingredients that were expected of each pair's organism without its relatives.
+        groups: (o,) labels of relatives, left out in turn to fit power and odds. main: (p, m) chances of main
+        ingredients that were expected of each organism of the pairs, in the order of their numbers, without its
+        relatives.
         """
         rng = np.random.default_rng(seed)
         used, at = np.unique(pairs[:, 0], return_inverse=True)
         if len(used) > most:
-            kept = np.isin(pairs[:, 0], rng.choice(used, most, replace=False))
-            used, at = np.unique(pairs[kept, 0], return_inverse=True)
-            pairs, main = pairs[kept], main[kept]
+            kept = np.sort(rng.choice(len(used), most, replace=False))
+            pairs, main = pairs[np.isin(at, kept)], main[kept]
+            used, at = np.unique(pairs[:, 0], return_inverse=True)
         own, column = np.unique(pairs[:, 1], return_inverse=True)
         counts = np.zeros((len(used), len(own)))
         np.add.at(counts, (at, column), 1.0)
         landmarks = np.asarray(conditions[used], dtype=np.float64)
         made = cls(kernel, landmarks, counts, presence(np.asarray(library[own])), 0.0, (1.0, 0.0, 0.0))
-        first = np.unique(at, return_index=True)[1]
-        held = _held_out(made, presence(library), main[first], counts, own, groups[used], rng)
+        held = _held_out(made, presence(library), main, counts, own, groups[used], rng)
         if held is None:
             return made
         blend = max(BLENDS, key=lambda power: _reciprocal_rank(held, power))

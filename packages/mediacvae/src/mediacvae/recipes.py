@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("recipe", "ingredient", "g_per_l")
 FOOD = 0.01  # [g/L] above which a carbon or complex source counts as one
+FEWEST = 3  # ingredients of a recipe
 RANGE = (0.5, 99.5)  # percentiles of real media within which a recipe lies
 
 
@@ -39,8 +40,9 @@ class Plausible:
     def fit(cls, x: np.ndarray, ingredients: Sequence[str]) -> Plausible:
         """Ranges of real media x (n, m): from the 0.5th to the 99.5th percentile.
 
-        Of the 2,923 MediaDive media with 3 or more of the 256 commonest ingredients, 84 % are valid; 15 % name no
-        carbon source there (half of these hold a carbonate, a fifth name a source among their rarer ingredients).
+        Media of fewer than `FEWEST` of the ingredients say nothing of their number: the rest of them is among rarer
+        ingredients. Of the 2,923 MediaDive media with 3 or more of the 256 commonest ingredients, 84 % are valid; 15 %
+        name no carbon source there (half of these hold a carbonate, a fifth name a source among their rarer ones).
         Raises ValueError where there are no media, or numbers that are negative or not finite.
         """
         x = _checked(x, len(ingredients))
@@ -48,7 +50,12 @@ class Plausible:
             msg = "plausible recipes are learnt from real media: expected at least 1, got 0"
             raise ValueError(msg)
         total = np.percentile(x.sum(axis=1), RANGE)
-        count = np.percentile((x > 0).sum(axis=1), RANGE)
+        counts = (x > 0).sum(axis=1)
+        counts = counts[counts >= FEWEST] if (counts >= FEWEST).any() else counts
+        count = [
+            np.percentile(counts, end, method=how)
+            for end, how in zip(RANGE, ("lower", "higher"), strict=True)
+        ]
         carbon = np.array([is_carbon(name) for name in ingredients], dtype=bool)
         return cls((float(total[0]), float(total[1])), (float(count[0]), float(count[1])), carbon)
 
@@ -157,6 +164,23 @@ def _row(where: str, row: tuple[object, object, object], place: Mapping[str, int
         msg = f"{where}: g_per_l of {name!r}: expected a finite number >= 0, got {amount!r}"
         raise ValueError(msg)
     return int(float(recipe)), place[name], value
+
+
+def shortlist(value: np.ndarray, chance: np.ndarray, share: float) -> np.ndarray:
+    """Which ingredients to put in recipes, (n, m) bool: in the order of their value, and as many as are worth it.
+
+    value: (n, m) any numbers, more is better. chance: (n, m) of being in the true recipe, by which the Jaccard index
+    that k ingredients can expect is about sum of theirs / (k + sum of the others'). share: the list is the longest one
+    that expects at least this share of the greatest; lists have `FEWEST` ingredients at least.
+    """
+    order = np.argsort(-value, axis=1, kind="stable")
+    hits = np.cumsum(np.take_along_axis(chance, order, axis=1), axis=1)
+    k = np.arange(1, value.shape[1] + 1)
+    alike = hits / (k + chance.sum(axis=1, keepdims=True) - hits)
+    length = np.where(alike >= share * alike.max(axis=1, keepdims=True), k, 0).max(axis=1)
+    made = np.zeros(value.shape, dtype=bool)
+    np.put_along_axis(made, order, k <= np.maximum(length, FEWEST)[:, None], axis=1)
+    return made
 
 
 def diverse(x: np.ndarray, score: np.ndarray, n: int, share: float = 0.5) -> np.ndarray:

@@ -85,7 +85,6 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "blend": ranker.blend,
         "odds": list(ranker.odds),
         "facts": model.facts,
-        "keep": model.keep,
         "share": model.share,
         "net": None,
     }
@@ -149,7 +148,6 @@ def load(path: Path) -> MediaModel:
             pairs=array("pairs"),
             config=config,
             facts=extra["facts"],
-            keep=float(extra["keep"]),
             share=float(extra["share"]),
         )
     except KeyError as missing:

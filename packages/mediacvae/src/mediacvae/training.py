@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mediacvae import dataset as datasets
-from mediacvae.base import FOLDS, MAIN, Expected, KernelBase
+from mediacvae.base import FOLDS, KernelBase
 from mediacvae.config import TrainConfig
 from mediacvae.expectation import expected
 from mediacvae.folds import grouped_folds
 from mediacvae.growth import MOST, GrowthModel, Who, plain
-from mediacvae.predictor import MediaModel, worth
+from mediacvae.predictor import MediaModel
 from mediacvae.ranking import Ranker
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainConfig", "fit", "train"]
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARE = 0.4  # of the network in what is expected, where no pairs of a val split can say
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 RUNS = "runs"  # directory of the checkpoints beside a model
-WORTHS = tuple(round(0.02 * k, 2) for k in range(2, 31))
 
 
 def train(
@@ -119,7 +119,7 @@ def fit(
         conditioner=data.conditioner,
         base=base,
         vae=vae,
-        ranker=Ranker.fit(base.kernel, data.conditions, own, data.media, groups, held.main, seed=config.seed),
+        ranker=Ranker.fit(base.kernel, data.conditions, own, data.media, groups, held, seed=config.seed),
         growth=_growth(data, base.kernel, records, config.seed),
         library=data.library,
         media=np.asarray(data.media, dtype=np.float32),
@@ -136,7 +136,6 @@ def fit(
             "settings": base.settings._asdict(),
         },
         share=_share(data, base, vae, val, config),
-        keep=_keep(held, np.asarray(data.media[own[:, 1]], dtype=np.float64)),
     )
     return model, history
 
@@ -144,9 +143,9 @@ def fit(
 def _share(
     data: Dataset, base: KernelBase, vae: ConditionalMediaVAE | None, val: np.ndarray, config: TrainConfig
 ) -> float:
-    """The network's share in what is expected: as asked, or with least error on pairs `val`; without these, half."""
+    """The network's share in what is expected: as asked, or with least error on pairs `val`."""
     if vae is None or config.share is not None or not len(val):
-        return 0.5 if config.share is None else config.share
+        return SHARE if config.share is None else config.share
     organism, medium = (data.pairs[name].to_numpy()[val] for name in ("organism", "medium"))
     used, back = np.unique(organism, return_inverse=True)
     own = base(data.conditions[used]).amount[back]
@@ -156,38 +155,23 @@ def _share(
     return SHARES[int(np.argmin(error))]
 
 
-def _held_out(data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int) -> Expected:
-    """What regression expects of each pair's organism, (n, m), without its relatives."""
-    fold = grouped_folds(groups[pairs[:, 0]], FOLDS, seed=seed)
+def _held_out(
+    data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int
+) -> np.ndarray:
+    """Chances of main ingredients (p, m) that regression expects of the pairs' organisms without their relatives."""
+    used = np.unique(pairs[:, 0])
+    fold = grouped_folds(groups[used], FOLDS, seed=seed)
     if not fold.any():  # one group: there is nobody else
-        return base(data.conditions[pairs[:, 0]])
-    made = Expected(*np.zeros((3, len(pairs), len(data.ingredients))))
+        return base(data.conditions[used]).main
+    made = np.zeros((len(used), len(data.ingredients)))
     for k in np.unique(fold):
-        train, out = pairs[fold != k], pairs[fold == k]
+        train = pairs[np.isin(pairs[:, 0], used[fold != k])]
         media = np.asarray(data.media[train[:, 1]], dtype=np.float64)
         part = KernelBase.fit(
             data.conditioner, data.conditions, train[:, 0], media, groups, settings=base.settings, seed=seed
         )
-        for all_, own in zip(made, part(data.conditions[out[:, 0]]), strict=True):
-            all_[fold == k] = own
+        made[fold == k] = part(data.conditions[used[fold == k]]).main
     return made
-
-
-def _keep(made: Expected, media: np.ndarray) -> float:
-    """What an ingredient must be worth to be in the consensus, by what was expected of media (n, m) [g/L].
-
-    Fewer ingredients are more alike to a real recipe (Jaccard index) until some are missing that matter (the share of
-    the amounts' variance that is explained): the best product of the two.
-    """
-    value, there, logs = worth(made), media > MAIN, np.log1p(media)
-    spread = float(((logs - logs.mean(axis=0)) ** 2).sum())
-    best = []
-    for least in WORTHS:
-        kept = value > least
-        error = float(((np.where(kept, made.amount, 0.0) - logs) ** 2).sum())
-        alike = float(((kept & there).sum(axis=1) / np.maximum((kept | there).sum(axis=1), 1)).mean())
-        best.append(alike * max(1 - error / max(spread, 1e-12), 1e-3))
-    return float(WORTHS[int(np.argmax(best))])
 
 
 def _growth(data: Dataset, kernel: Kernel, rows: np.ndarray, seed: int) -> GrowthModel | None:

@@ -22,7 +22,7 @@ class VaeOptions:
     likelihood: Likelihood = "hurdle"
     prior: Prior = "conditional"
     norm: bool = False  # batch normalisation, as the specification draws it
-    dropout: float = 0.1  # kept on in use for uncertainty (Gal and Ghahramani 2016)
+    dropout: float = 0.1  # in use too: every draw has its own thinned decoder (Gal and Ghahramani 2016)
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
