@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,27 @@ def test_expectations_mix():
     np.testing.assert_allclose(half.amount, 0.25 * np.log(2))
     np.testing.assert_allclose(half.there, 0.25)
     np.testing.assert_array_equal(a.mix(b, 0.0).main, a.main)
+
+
+def test_in_blocks_it_is_the_same(dataset, told, monkeypatch):
+    conditions, organism, media, _ = told
+    small = media.astype(np.float32)  # as they lie on disk
+    whole = fit(dataset, told, media=small.astype(np.float64))
+    monkeypatch.setattr(base, "BLOCK", 7)
+    assert len(organism) > 7 < len(conditions)
+    parts = fit(dataset, told, media=small)
+    assert parts.settings == whole.settings
+    for one, other in zip(whole(conditions), parts(conditions), strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
+
+
+def test_what_is_held_does_not_grow_with_the_pairs(dataset, told):
+    """Numbers (e, m) in float64 of 30,000 pairs alone would be 60 MB and more, three times over."""
+    _, organism, _, _ = told
+    rows = np.tile(organism, 1 + 30_000 // len(organism))[:30_000]
+    media = np.ones((30_000, 256), dtype=np.float32)
+    tracemalloc.start()
+    fit(dataset, told, organism=rows, media=media)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80e6

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mediacvae.conditions import Conditioner
 
 MOST = 2000  # organisms that are landmarks
+BLOCK = 4096  # pairs or organisms looked at together: what is held at a time does not grow with their number
 MAIN = 0.01  # [g/L] above which an ingredient is a main one
 PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 FOLDS = 5
@@ -78,42 +79,70 @@ class KernelBase:
         groups: (n,) labels of relatives. settings: None: chosen.
         """
         used, at = np.unique(organism, return_inverse=True)
-        count = np.bincount(at).astype(float)
-        targets = np.concatenate(Expected.of(media), axis=1)
-        sums = np.zeros((len(used), targets.shape[1]))
-        np.add.at(sums, at, targets)
+        means, count = _means(media, at)
         rng = np.random.default_rng(seed)
         chosen = used if len(used) <= MOST else np.sort(rng.choice(used, MOST, replace=False))
-        landmarks, own = (np.asarray(conditions[rows], dtype=np.float64) for rows in (chosen, used))
+        landmarks, own = np.asarray(conditions[chosen], dtype=np.float64), np.asarray(conditions[used])
         kernel, m = Kernel.fit(conditioner, own), media.shape[1]
         if settings is None:
             fold = grouped_folds(groups[used], FOLDS, seed=int(rng.integers(2**31)))
             tried: list[tuple[float, Settings]] = []
             for genome in kernel.weights:
-                features = replace(kernel, genome=genome)(own, landmarks) @ _basis(kernel, landmarks, genome)
-                found = _Ridge(features, sums / count[:, None], count).choose(fold, m)
-                tried.append((found[0], Settings(*found[1], genome)))
+                one = replace(kernel, genome=genome)
+                features = _features(one, own, landmarks, _basis(one, landmarks))
+                error, penalties = _Ridge(features, means, count).choose(fold, m)
+                tried.append((error, Settings(*penalties, genome)))
             settings = min(tried)[1]
         kernel = replace(kernel, genome=settings.genome)
-        basis = _basis(kernel, landmarks, settings.genome)
-        fit, rows = _Ridge(kernel(own, landmarks) @ basis, sums / count[:, None], count), np.arange(len(used))
-        mean, weights = fit.solve(rows, settings.amount)
-        weights[:, m:] = fit.solve(rows, settings.chance)[1][:, m:]
+        basis = _basis(kernel, landmarks)
+        ridge = _Ridge(_features(kernel, own, landmarks, basis), means, count)
+        (mean, weights), (_, chances) = ridge.solve(np.arange(len(used)), (settings.amount, settings.chance))
+        weights[:, m:] = chances[:, m:]
         return cls(kernel, landmarks, basis, mean, weights, settings)
 
     def __call__(self, conditions: np.ndarray) -> Expected:
         """What organisms with conditions (n, d) can expect."""
-        features = self.kernel(np.asarray(conditions, dtype=np.float64), self.landmarks) @ self.basis
-        amount, main, there = np.split(self.mean + features @ self.weights, 3, axis=1)
+        made = np.empty((len(conditions), len(self.mean)))
+        for rows in _blocks(len(conditions)):
+            features = _features(self.kernel, conditions[rows], self.landmarks, self.basis)
+            made[rows] = self.mean + features @ self.weights
+        amount, main, there = np.split(made, 3, axis=1)
         return Expected(np.maximum(amount, 0.0), np.clip(main, 0.0, 1.0), np.clip(there, 0.0, 1.0))
 
 
-def _basis(kernel: Kernel, landmarks: np.ndarray, genome: float) -> np.ndarray:
+def _blocks(n: int) -> list[slice]:
+    """The numbers from 0 to n, some at a time."""
+    return [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+
+
+def _means(media: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each organism what its media say on average, `Expected` side by side (p, 3 m), and their number (p,).
+
+    media: (e, m) [g/L]. at: (e,) number of each one's organism.
+    """
+    count = np.bincount(at).astype(float)
+    sums = np.zeros((len(count), 3 * media.shape[1]))
+    for rows in _blocks(len(at)):
+        block = Expected.of(np.asarray(media[rows], dtype=np.float64))
+        np.add.at(sums, at[rows], np.concatenate(block, axis=1))
+    sums /= count[:, None]
+    return sums, count
+
+
+def _basis(kernel: Kernel, landmarks: np.ndarray) -> np.ndarray:
     """What makes likeness to landmarks (p, d) features (p, f) whose products are the kernel."""
-    values, vectors = np.linalg.eigh(replace(kernel, genome=genome)(landmarks, landmarks))
+    values, vectors = np.linalg.eigh(kernel(landmarks, landmarks))
     keep = values > 1e-8 * values[-1]
     # in the order of a file, so that a model read from one says the same to the last bit
     return np.ascontiguousarray(vectors[:, keep] / np.sqrt(values[keep]))
+
+
+def _features(kernel: Kernel, own: np.ndarray, landmarks: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The features (n, f) of organisms with conditions (n, d)."""
+    made = np.empty((len(own), basis.shape[1]))
+    for rows in _blocks(len(own)):
+        made[rows] = kernel(np.asarray(own[rows], dtype=np.float64), landmarks) @ basis
+    return made
 
 
 class _Ridge(NamedTuple):
@@ -123,29 +152,32 @@ class _Ridge(NamedTuple):
     targets: np.ndarray
     count: np.ndarray
 
-    def solve(self, rows: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (t,) and weights (f, t) of some rows."""
-        return self._solved(rows, (penalty,))[0]
-
     def choose(self, fold: np.ndarray, m: int) -> tuple[float, tuple[float, float]]:
         """Least squared error of amounts on folds (n,) left out, and the penalties of the m amounts and the rest."""
         parts = [slice(0, m), slice(m, None)]
         error = np.zeros((len(PENALTIES), len(parts)))
         for k in np.unique(fold) if fold.any() else ():
             out = fold == k
-            solved = self._solved(np.flatnonzero(~out), PENALTIES)
+            solved = self.solve(np.flatnonzero(~out), PENALTIES)
+            features, targets, count = self.features[out], self.targets[out], self.count[out]
             for at, (mean, weights) in enumerate(solved):
-                miss = (mean + self.features[out] @ weights - self.targets[out]) ** 2
-                error[at] += [float((self.count[out] @ miss[:, part]).sum()) for part in parts]
+                miss = (mean + features @ weights - targets) ** 2
+                error[at] += [float((count @ miss[:, part]).sum()) for part in parts]
         if not error.any():  # one group: nothing to choose by
             middle = PENALTIES[len(PENALTIES) // 2]
             return 0.0, (middle, middle)
         first, second = error.argmin(axis=0)
         return float(error[first, 0]), (PENALTIES[first], PENALTIES[second])
 
-    def _solved(self, rows: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-        x, y, w = self.features[rows], self.targets[rows], self.count[rows]
-        mean = w @ y / w.sum()
-        values, vectors = np.linalg.eigh(x.T @ (w[:, None] * x))
-        right = vectors.T @ (x.T @ (w[:, None] * (y - mean)))
+    def solve(self, rows: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean (t,) and weights (f, t) of some rows, for each penalty."""
+        w = self.count[rows]
+        mean = w @ self.targets[rows] / w.sum()
+        gram, right = 0.0, 0.0
+        for part in _blocks(len(rows)):
+            x, y = self.features[rows[part]], self.targets[rows[part]]
+            gram += x.T @ (w[part, None] * x)
+            right += x.T @ (w[part, None] * (y - mean))
+        values, vectors = np.linalg.eigh(gram)
+        right = vectors.T @ right
         return [(mean, vectors @ (right / (np.maximum(values, 0.0) + p)[:, None])) for p in penalties]
