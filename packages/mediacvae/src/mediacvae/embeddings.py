@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
@@ -165,7 +166,8 @@ def _pooled(
     """Work through jobs, which are taken out of `todo`; returns those in work when a process ended."""
     running: dict[Future[Result], tuple[str, Path]] = {}
     lost: dict[str, Path] = {}
-    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
     try:
         while running or (todo and not lost):
             while todo and not lost and len(running) < 2 * count:
@@ -186,6 +188,18 @@ def _pooled(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return lost
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it is killed: nobody else would tell it."""
+    parent = multiprocessing.parent_process()
+
+    def wait_for_its_end() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait_for_its_end, daemon=True).start()
 
 
 def _cores() -> int:
