@@ -57,6 +57,12 @@ def test_names_of_o2diffusion_come_when_asked_for() -> None:
     assert "lightning" not in found
 
 
+def test_who_stores_a_genome_loads_neither_networks_nor_tables() -> None:
+    found = loaded("import mediacvae; mediacvae.store_genome_metadata; mediacvae.TrainConfig")
+    assert "sqlalchemy" in found
+    assert not found & {"torch", "lightning", "pandas", "scipy", "sklearn", "matplotlib"}
+
+
 def test_who_places_cells_loads_no_trainer() -> None:
     found = loaded("import stedm; stedm.load; stedm.Model")
     assert "torch" in found

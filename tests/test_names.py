@@ -20,6 +20,30 @@ NAMES = {
         "generate_replicate_aware_noise",
         "validate_drug_specific_media_responses",
     ),
+    "mediacvae": (
+        "ConditionalMediaVAE",
+        "TrainConfig",
+        "build_genome_media_dataset",
+        "compute_all_genome_embeddings",
+        "get_ingredient_names",
+        "load_genome_embedding",
+        "reconstruction_metrics",
+        "store_genome_growth_observation",
+        "store_genome_metadata",
+        "train",
+    ),
+}
+MODULES = {
+    "mediacvae.db": ("store_genome_growth_observation", "store_genome_metadata"),
+    "mediacvae.evaluation": ("reconstruction_metrics",),
+    "mediacvae.features": (
+        "build_genome_media_dataset",
+        "compute_all_genome_embeddings",
+        "get_ingredient_names",
+        "load_genome_embedding",
+    ),
+    "mediacvae.model": ("ConditionalMediaVAE",),
+    "mediacvae.training": ("TrainConfig", "train"),
 }
 
 
@@ -33,3 +57,17 @@ def test_a_name_of_the_first_design_is_where_the_table_says(package: str, name: 
     assert found.__module__.partition(".")[0] == package
     assert found.__doc__
     assert name in module.__all__
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in MODULES.items() for name in names]
+)
+def test_a_module_of_the_table_holds_its_names(module: str, name: str) -> None:
+    found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(module.partition(".")[0]), name)
+
+
+def test_the_tables_of_the_first_design_are_in_the_database() -> None:
+    schema = importlib.import_module("mediacvae.db.schema")
+    first = {"genomes", "genome_embeddings", "genome_growth"}
+    assert first <= set(schema.Base.metadata.tables)

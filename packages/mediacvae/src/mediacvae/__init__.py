@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from mediacvae.conditions import Organism as Organism
     from mediacvae.config import TrainConfig as TrainConfig
     from mediacvae.constraints import Constraints as Constraints
+    from mediacvae.db.store import store_genome_growth_observation as store_genome_growth_observation
+    from mediacvae.db.store import store_genome_metadata as store_genome_metadata
+    from mediacvae.features import build_genome_media_dataset as build_genome_media_dataset
+    from mediacvae.features import compute_all_genome_embeddings as compute_all_genome_embeddings
+    from mediacvae.features import get_ingredient_names as get_ingredient_names
+    from mediacvae.features import load_genome_embedding as load_genome_embedding
+    from mediacvae.metrics import reconstruction_metrics as reconstruction_metrics
     from mediacvae.model import ConditionalMediaVAE as ConditionalMediaVAE
     from mediacvae.predictor import MediaModel as MediaModel
     from mediacvae.saving import load as load
@@ -29,10 +36,17 @@ _HOME = {
     "MediaModel": "predictor",
     "Organism": "conditions",
     "TrainConfig": "config",
+    "build_genome_media_dataset": "features",
+    "compute_all_genome_embeddings": "features",
     "fit": "training",
+    "get_ingredient_names": "features",
     "load": "saving",
+    "load_genome_embedding": "features",
+    "reconstruction_metrics": "metrics",
     "save": "saving",
     "simulate": "simulation",
+    "store_genome_growth_observation": "db.store",
+    "store_genome_metadata": "db.store",
     "train": "training",
 }
 __all__ = sorted(_HOME)
