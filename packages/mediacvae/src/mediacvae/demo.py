@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mediacvae import dataset, db, embeddings, evaluation, fasta, features
 from mediacvae.building import BuildOptions, build
-from mediacvae.card import card
 from mediacvae.conditions import Organism
 from mediacvae.config import TrainConfig
 from mediacvae.db.genomes import add_genomes
 from mediacvae.kin import Vectors
+from mediacvae.offer import Offer
 from mediacvae.options import SimulationConfig
 from mediacvae.recipes import to_table
 from mediacvae.saving import save as save_model
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mediacvae.dataset import Dataset
-    from mediacvae.predictor import MediaModel
     from mediacvae.simulation import Truth
 
 SEED = 7
@@ -37,7 +35,7 @@ RECIPES = 5
 
 
 def run(out: Path, config: TrainConfig = CONFIG) -> str:
-    """Write world, database, dataset, model, ranks, recipes, a card and pictures to `out`; what they show, as text."""
+    """Write world, database, dataset, model, ranks, recipes, cards and pictures to `out`; what they show, as text."""
     from cytosol.figures import save
     from mediacvae.plots import plot_latent, plot_ranks, plot_recipes, plot_scores
 
@@ -45,25 +43,26 @@ def run(out: Path, config: TrainConfig = CONFIG) -> str:
     data = _dataset(out, config.seed)
     model, _ = fit(data, config)
     save_model(model, out / "model", force=True)
-    organism, name = _new(out, data)
+    organism = _new(out, data)
     condition = model.condition(organism)
     ranks = model.rank(condition, 10)
     recipes = model.generate(condition, RECIPES)
     table = to_table(recipes, model.ingredients)
-    ranks.to_csv(out / "ranks.csv", index=False)
-    table.to_csv(out / "recipes.csv", index=False)
-    (out / "card.html").write_text(_card(model, organism, name, condition, recipes), encoding="utf-8")
-    report = evaluation.evaluate(model, data)
-    report.recipes.to_csv(out / "scores.csv", index=False)
-    save(plot_ranks(ranks, title=f"Known media to try first with {name}"), out / "ranks.png")
-    save(plot_recipes(table, title=f"{RECIPES} new recipes for {name}"), out / "recipes.png")
-    save(plot_scores(report.recipes, title="Genera that training never saw"), out / "scores.png")
+    tested = evaluation.made(model, data, data.rows("test"), data.rows("train"))
+    scores = evaluation.score_recipes([tested], data, model)
+    for name, found in (("ranks", ranks), ("recipes", table), ("scores", scores)):
+        found.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
+    cards = Offer(model, (organism,), condition, recipes).cards()
+    (out / "card.html").write_text(cards, encoding="utf-8")
+    save(plot_ranks(ranks, title=f"Known media to try first with {organism.name}"), out / "ranks.png")
+    save(plot_recipes(table, title=f"{RECIPES} new recipes for {organism.name}"), out / "recipes.png")
+    save(plot_scores(scores, title="Genera that training never saw"), out / "scores.png")
     media, conditions, _ = data.arrays("train")
     if model.vae is not None:
         latent = model.vae.encode(media, conditions)
         kinds = data.samples().query("split == 'train'")["organism_type"].tolist()
         save(plot_latent(latent, kinds, title="Media as the network sees them"), out / "latent.png")
-    return _text(out, truth, data, report.recipes, organism, name, ranks)
+    return _text(out, truth, data, scores, organism, ranks)
 
 
 def _dataset(out: Path, seed: int) -> Dataset:
@@ -80,32 +79,20 @@ def _dataset(out: Path, seed: int) -> Dataset:
     return data
 
 
-def _new(out: Path, data: Dataset) -> tuple[Organism, str]:
-    """A genome of the test split as if it had just been sequenced: no lineage, no media; and its name."""
+def _new(out: Path, data: Dataset) -> Organism:
+    """A genome of the test split as if it had just been sequenced: no lineage, no media."""
     tested = set(data.pairs["organism"].to_numpy()[data.rows("test")])
     own = data.organisms.iloc[sorted(tested)]
     row = own[own["genome"] == "own"].iloc[0]
     path = out / "world" / "genomes" / f"{row['genome_id']}.fna.gz"
     genome = fasta.read(path)
-    organism = Organism(
+    return Organism(
         genome_id=str(row["genome_id"]),
+        name=str(row["organism_name"]),
         gc=genome.gc,
         length=float(genome.length),
         vectors={METHOD: embeddings.of_genome(genome, METHOD)},
     )
-    return organism, str(row["organism_name"])
-
-
-def _card(
-    model: MediaModel, organism: Organism, name: str, condition: np.ndarray, recipes: np.ndarray
-) -> str:
-    """The consensus as a card to print."""
-    first = recipes[0]
-    amounts = [(model.ingredients[at], float(first[at])) for at in np.flatnonzero(first > 0)]
-    odds = None if model.growth is None else float(model.odds_of(organism, recipes[:1])[0])
-    nearest = [(f"{title} ({medium})", like) for medium, title, like in model.nearest(first)]
-    reasons = [f"like {relative} (likeness {like:.2f})" for relative, like in model.relatives(condition)]
-    return card(amounts, title=f"Medium for {name}", facts={}, odds=odds, nearest=nearest, reasons=reasons)
 
 
 def _text(
@@ -114,7 +101,6 @@ def _text(
     data: Dataset,
     scores: pd.DataFrame,
     organism: Organism,
-    name: str,
     ranks: pd.DataFrame,
 ) -> str:
     """What was done and how well, in a few lines."""
@@ -131,7 +117,7 @@ def _text(
     lines += [
         "  error: mean squared, log1p g/L. Jaccard: ingredients in both recipes over those in either. rank@10: share",
         "  of organisms with a medium of theirs within the first ten ranks.",
-        f"A new genome, {name}, without lineage: "
+        f"A new genome, {organism.name}, without lineage: "
         + (
             f"the medium ranked {first} is one it grows on."
             if first
@@ -140,10 +126,3 @@ def _text(
         f"Look at {out / 'card.html'} and at ranks, recipes, scores and latent.png beside it.",
     ]
     return "\n".join(lines)
-
-
-def small(config: TrainConfig = CONFIG) -> TrainConfig:
-    """The same world made smaller, for a quick look."""
-    return replace(
-        config, epochs=10, simulation=replace(config.simulation, genera=12, media=60, length=20_000)
-    )

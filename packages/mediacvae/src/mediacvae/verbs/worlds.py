@@ -147,7 +147,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory to write.")] = DEMO,
     force: cli.Force = False,
 ) -> None:
-    """Simulate a world, train on it, and make media for a genome it has not seen: about a minute."""
+    """Simulate a world, train on it, and make media for a genome it has not seen: half a minute or more."""
     from mediacvae.demo import run
 
     cli.refuse_existing(out, force=force)

@@ -1,0 +1,24 @@
+"""The demo, in a world small enough for a test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from mediacvae import demo, saving
+
+
+def test_the_demo_leaves_what_it_says(tmp_path):
+    world = replace(demo.WORLD, genera=10, media=60, length=12_000)
+    said = demo.run(tmp_path, replace(demo.CONFIG, epochs=2, draws=8, simulation=world))
+    made = {path.name for path in tmp_path.iterdir()}
+    tables = {f"{name}.{suffix}" for name in ("ranks", "recipes", "scores") for suffix in ("csv", "png")}
+    assert made >= {"world", "media.db", "dataset", "model", "card.html", "latent.png", *tables}
+    ranks, recipes = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("ranks", "recipes"))
+    assert list(ranks.columns) == ["rank", "medium_id", "name", "probability"]
+    assert sorted(set(recipes["recipe"])) == list(range(1, demo.RECIPES + 1))
+    assert (tmp_path / "card.html").read_text(encoding="utf-8").count("<article>") == demo.RECIPES
+    assert "A simulated world: 20 genomes, 60 media" in said
+    assert str(tmp_path / "card.html") in said
+    assert saving.load(tmp_path / "model").config.epochs == 2
