@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NEAREST, RELATIVES, REASONS = 3, 3, 8  # that a card names
+TELLING = 1.2  # times the usual odds, from which being there is a reason
 EDGE = 0.005  # chances nearer to 0 or 1 are told as this
 
 
@@ -59,7 +60,8 @@ class Offer:
         for at, row in enumerate(self.recipes):
             medium, name, like = self.model.nearest(row, 1)[0]
             grows = "" if self.odds is None else f", odds of growth {self.odds[at]:.2f}"
-            size = f"{int((row > 0).sum())} ingredients, {row.sum():.3g} g/L"
+            held = int((row > 0).sum())
+            size = f"{held} ingredient{'s' * (held > 1)}, {row.sum():.3g} g/L"
             made.append(f"recipe {at + 1}: {size}{grows}, nearest {medium} {name} ({like:.2f})")
         return made
 
@@ -117,7 +119,7 @@ class Offer:
         chance, usual, doubt = self._chances
         odds = np.log(chance / (1 - chance)) - np.log(usual / (1 - usual))
         telling = np.where(recipe > 0, odds, -np.inf)
-        told = [at for at in np.argsort(-telling, kind="stable")[:REASONS] if telling[at] > 0]
+        told = [at for at in np.argsort(-telling, kind="stable")[:REASONS] if telling[at] > np.log(TELLING)]
         return [
             f"{self.model.ingredients[at]}: in {100 * chance[at]:.0f} ± {100 * doubt[at]:.0f} % of the media expected "
             f"for such an organism, in {100 * usual[at]:.0f} % of all"

@@ -54,12 +54,13 @@ def plot_recipes(recipes: pd.DataFrame, *, title: str) -> Figure:
         axes.tick_params(length=0)
         axes.set_xlabel("Recipe (1: the consensus)")
         figure.colorbar(image, ax=axes, label="g/L", shrink=0.7)
-        for name, colour in colours.items():
-            axes.plot([], [], "s", color=colour, label=name)
+        for name in dict.fromkeys(group(str(one)) for one in order):
+            axes.plot([], [], "s", color=colours[name], label=name)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         more = len(wide) - len(kept)
         axes.set_title(
-            f"{title}\nblank: not in the recipe" + (f"; {more} rarer ingredients not shown" if more else "")
+            f"{title}\nblank: not in the recipe"
+            + (f"; {more} rarer ingredient{'s' * (more > 1)} not shown" if more else "")
         )
     return figure
 
