@@ -81,6 +81,22 @@ def test_a_genome_gives_what_is_in_it(genome: Path, conditioner: Conditioner) ->
     assert np.isfinite(row[columns["stats"]]).all()
 
 
+def test_what_a_model_does_not_read_is_said(genome: Path, conditioner: Conditioner) -> None:
+    told = Asked(genome=genome, name="Bacillus", lineage="Bacteria", organism_type="bacteria")
+    assert asking.unread(told, conditioner) == []
+    blocks = {block.name: block for block in conditioner.blocks}
+
+    def said(*read: str) -> list[str]:
+        notes = asking.unread(told, Conditioner(tuple(blocks[name] for name in read)))
+        assert all("\n" not in note and "the model was trained without" in note for note in notes)
+        return [note.partition(":")[0] for note in notes]
+
+    assert said("stats") == ["--name", "--lineage", "--organism"]
+    assert said("kmer4", "names") == ["--lineage", "--organism"]
+    assert said("lineage") == ["--name", "--genome"]
+    assert asking.unread(Asked(genome=genome), Conditioner((blocks["kmer4"],))) == []
+
+
 def test_a_type_is_the_lineage_of_whom_nothing_else_is_known(genome: Path, conditioner: Conditioner) -> None:
     made = asking.organism(Asked(genome=genome, organism_type="archea"), conditioner)
     assert (made.organism_type, made.lineage) == ("archaea", "Archaea")

@@ -253,6 +253,19 @@ def test_strains_of_a_species_share_a_side_also_where_species_are_split(tables):
     assert (made.groupby("genus")["split"].nunique() > 1).any()
 
 
+# ---- what was tried elsewhere
+
+
+def test_media_that_were_tried_elsewhere_keep_their_names(tables, dataset):
+    assert dataset.about["tried"] == {}
+    media, growth = tables.media.copy(), tables.growth
+    media.loc[len(media)] = {"medium_id": "S:1", "name": "SURVEY MEDIUM", "source": "a survey"}
+    one = growth["genome_id"].iloc[0]
+    made = build(more_growth(replace(tables, media=media), [(one, "S:1", False, "a survey")]), BuildOptions())
+    assert "S:1" not in set(made.library["medium_id"])
+    assert made.about["tried"] == {"S:1": "SURVEY MEDIUM"}
+
+
 # ---- nothing to learn from
 
 

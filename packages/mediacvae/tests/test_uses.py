@@ -3,6 +3,7 @@
 import csv
 import io
 import sqlite3
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -199,6 +200,17 @@ def test_odds_change_with_what_is_known(tiny, genome, tmp_path, capsys, tried):
     assert list(pd.read_csv(out).columns) == ["medium_id", "name", "probability"]
 
 
+def test_media_that_only_results_name_have_names(tiny, genome, tmp_path, capsys, monkeypatch, model, tried):
+    about = {**model.facts["dataset"], "tried": {tried[0]: "A MEDIUM OF A SURVEY"}}
+    own = model.library["medium_id"] != tried[0]
+    library = model.library[own].reset_index(drop=True)
+    without = replace(model, facts={**model.facts, "dataset": about}, library=library, media=model.media[own])
+    monkeypatch.setattr(saving, "load", lambda _: without)
+    assert sh("predict-growth", tiny / "m", "--genome", genome, "--medium", tried[0]) == 0
+    (row,) = table(capsys.readouterr().out)
+    assert row["name"] == "A MEDIUM OF A SURVEY"
+
+
 def test_what_is_known_is_not_suggested(tiny, genome, tmp_path, capsys, tried):
     out = tmp_path / "s.csv"
     words = ["suggest-experiments", tiny / "m", "--genome", genome]
@@ -219,7 +231,9 @@ def test_between_two_organisms(tiny, genome, tmp_path, capsys, model):
     other = str(model.organisms["genome_id"].iloc[0])
     out = tmp_path / "i.csv"
     assert sh("interpolate", tiny / "m", "--from", genome, "--to", other, "--steps", 3, "--out", out) == 0
-    assert "note: lineage, names not known of both organisms" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("note: lineage, names not known of both organisms: less certain\n")
+    assert said.count("lineage, names not") == 1
     made = pd.read_csv(out)
     assert list(made.columns) == ["alpha", "recipe", "ingredient", "g_per_l"]
     assert sorted(set(zip(made["alpha"], made["recipe"], strict=True))) == [(0.0, 1), (0.5, 2), (1.0, 3)]

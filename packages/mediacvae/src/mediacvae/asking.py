@@ -142,6 +142,22 @@ def unknown(organism: Organism, conditioner: Conditioner) -> list[str]:
     return notes
 
 
+def unread(asked: Asked, conditioner: Conditioner) -> list[str]:
+    """What was given by hand and a model was not taught to read, one line each."""
+    read = {block.name for block in conditioner.blocks}
+    given = {
+        "--name": (asked.name, {NAMES}, "names"),
+        "--lineage": (asked.lineage, {LINEAGE}, "lineage"),
+        "--organism": (asked.organism_type, {LINEAGE}, "lineage"),
+        "--genome": (asked.genome, read - {LINEAGE, NAMES}, "genome features"),
+    }
+    return [
+        f"{option}: recipes and ranks do not depend on it, the model was trained without {what}"
+        for option, (value, blocks, what) in given.items()
+        if value and not blocks & read
+    ]
+
+
 def mean(conditions: np.ndarray) -> np.ndarray:
     """The mean (1, d) of conditions (n, d), of each feature over the organisms of which it is known."""
     known = np.isfinite(conditions)

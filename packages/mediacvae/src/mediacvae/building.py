@@ -101,6 +101,7 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     organisms["genome"] = borrowed
     labels = _groups(genomes, known, borrowed, options, notes)
     organisms["split"] = split(organisms.assign(**{options.group: labels}), numbered, options)
+    records, recipes = _records(tables, at, notes)
     about = {
         "condition": list(options.condition),
         "group": options.group,
@@ -109,8 +110,8 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
         "seed": options.seed,
         "test_size": options.test_size,
         "val_size": options.val_size,
+        "tried": _titles(tables.media, set(records["medium_id"]) - set(where)),
     }
-    records, recipes = _records(tables, at, notes)
     return Dataset(
         ingredients=ingredients,
         conditioner=conditioner,
@@ -229,6 +230,12 @@ def _records(tables: Any, at: Mapping[str, int], notes: list[str]) -> tuple[Fram
     )
     held = tables.amounts[tables.amounts["medium_id"].isin(tried["medium_id"])]
     return records, held[["medium_id", "ingredient"]].reset_index(drop=True)
+
+
+def _titles(media: Frame, ids: set[str]) -> dict[str, str]:
+    """Names by id of media that were tried and are not in the library."""
+    own = media[media["medium_id"].isin(ids)].sort_values("medium_id")
+    return dict(zip(own["medium_id"].astype(str), own["name"].astype(str), strict=True))
 
 
 def split(organisms: Frame, pairs: Frame, options: BuildOptions) -> np.ndarray:

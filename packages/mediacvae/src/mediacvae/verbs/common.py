@@ -179,12 +179,12 @@ def asked(
 
 
 def who(model: MediaModel, given: Asked) -> tuple[OneOrganism, np.ndarray]:
-    """The organism and its condition (1, d); what the model asks for and is not known is said."""
+    """The organism and its condition (1, d); what the model does not know and what it does not read is said."""
     from mediacvae import asking
 
     one = asking.organism(given, model.conditioner)
     made = model.condition(one)
-    say_all(asking.unknown(one, model.conditioner))
+    say_all([*asking.unknown(one, model.conditioner), *asking.unread(given, model.conditioner)])
     return one, made
 
 

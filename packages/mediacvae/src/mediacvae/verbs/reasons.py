@@ -128,6 +128,7 @@ def line(row: dict[str, Any], why: Explanation) -> str:
     else:
         head = f"{row['ingredient']} {row['g_per_l']:.3g} g/L (usual {row['usual_g_per_l']:.3g})"
         column, factor, unit = "attribution", _per_log(row), ""
+    own.sort(key=lambda one: -abs(one[column]))
     said = [f"{_signed(one[column] * factor)}{unit} from {feature(one)}" for one in own]
     whole = [f"{one['block']} {_signed(one[column] * factor)}" for one in blocks]
     return f"{head}: {', '.join(said)} (all of {', '.join(whole)})"

@@ -149,20 +149,24 @@ def _all(
 
 def _end(model: MediaModel, word: str, db: str | None) -> np.ndarray:
     """The condition (1, d) of a FASTA file, of an organism of the model, or of one of the database."""
+    from mediacvae import asking
     from mediacvae.asking import Asked
 
     if Path(word).is_file():
-        return common.who(model, Asked(genome=Path(word)))[1]
+        return model.condition(asking.organism(Asked(genome=Path(word)), model.conditioner))
     ids = model.organisms["genome_id"].astype(str).tolist()
     if word in ids:
         return model.conditions[[ids.index(word)]]
     if db is not None:
-        return common.who(model, Asked(genome_id=word, url=db))[1]
+        return model.condition(asking.organism(Asked(genome_id=word, url=db), model.conditioner))
     import difflib
 
     near = difflib.get_close_matches(word, ids, n=1, cutoff=0.0)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    msg = f"{word}: expected a FASTA file or the id of an organism that the model learned from{hint}"
+    msg = (
+        f"{word}: expected a FASTA file or the id of an organism that the model learned from{hint}; "
+        "--db URL looks in a database as well"
+    )
     raise ValueError(msg)
 
 

@@ -114,6 +114,8 @@ def suggest_experiments(
 
 
 def _named(model: MediaModel, found: pd.DataFrame) -> pd.DataFrame:
-    """A table of media with their names, empty where the library has none."""
-    names = dict(zip(model.library["medium_id"], model.library["name"], strict=True))
+    """A table of media with their names, those of the dataset's database; empty where it had none."""
+    names = model.facts["dataset"].get("tried", {}) | dict(
+        zip(model.library["medium_id"], model.library["name"], strict=True)
+    )
     return found.assign(name=[names.get(medium) or "" for medium in found["medium_id"]])
