@@ -72,9 +72,9 @@ def test_draws_have_the_size_of_real_media_and_no_amount_that_nobody_uses(model,
     count = (made > 0).sum(axis=1)
     real = (model.media > 0).sum(axis=1)
     assert np.median(real) / 2 < np.median(count) < np.median(real) * 2
-    assert (made <= model.most + 1e-9).all()
+    assert (made <= model.practice.most + 1e-9).all()
     held = model.media > 0
-    over = ((model.media > model.most) & held).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
+    over = ((model.media > model.practice.most) & held).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
     assert over.max() <= 0.05
     assert (over.max() > 0) or held.sum(axis=0).max() < 20
 

@@ -15,12 +15,14 @@ import pandas as pd
 
 from mediacvae import drafts
 from mediacvae.base import MAIN, Expected, KernelBase
-from mediacvae.conditions import Conditioner, binomial
+from mediacvae.conditions import LINEAGE, Conditioner, binomial
 from mediacvae.config import TrainConfig
 from mediacvae.constraints import Constraints
 from mediacvae.expectation import doubt, expected
 from mediacvae.growth import GrowthModel, Who, plain
 from mediacvae.model import ConditionalMediaVAE
+from mediacvae.placing import place
+from mediacvae.practice import Practice
 from mediacvae.ranking import Ranker
 from mediacvae.recipes import Plausible, diverse, shortlist
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 ALIKE = 0.93  # share of the greatest likeness to a real recipe that a consensus keeps, for amounts that fit better
 TRIES = 16  # draws for each recipe asked for
-MOST = 95  # percentile of an ingredient's amounts in real media, above which no draw goes
 
 
 def worth(made: Expected) -> np.ndarray:
@@ -64,38 +65,26 @@ class MediaModel:
     share: float  # of the network in what is expected
 
     @cached_property
+    def practice(self) -> Practice:
+        """What is usual in the media of the library."""
+        return Practice.of(self.media, self.ingredients)
+
+    @property
     def plausible(self) -> Plausible:
         """What the media of the library look like."""
-        return Plausible.fit(self.media, self.ingredients)
-
-    @cached_property
-    def usual(self) -> np.ndarray:
-        """Median amount (m,) [g/L] of each ingredient in the media that hold it."""
-        held = np.where(self.media > 0, self.media, np.nan)
-        none = ~(self.media > 0).any(axis=0)
-        held[:1, none] = 0.0
-        return np.nanmedian(held, axis=0)
-
-    @cached_property
-    def most(self) -> np.ndarray:
-        """What few of the media that hold an ingredient have more of, (m,) [g/L]."""
-        held = np.where(self.media > 0, self.media, np.nan)
-        held[:1, ~(self.media > 0).any(axis=0)] = np.inf
-        return np.nanpercentile(held, MOST, axis=0, method="higher")
-
-    @cached_property
-    def forms(self) -> list[np.ndarray]:
-        """Numbers of ingredients that are forms of one substance."""
-        return drafts.forms(self.ingredients)
+        return self.practice.plausible
 
     def condition(self, organism: Organism) -> np.ndarray:
-        """The condition (1, d) of an organism; ValueError where nothing is known that the model knows how to read."""
+        """The condition (1, d) of an organism, its lineage that of genomes like its own where none is given.
+
+        ValueError where nothing is known that the model knows how to read.
+        """
         made = self.conditioner([organism])
         if not np.isfinite(made).any():
             asked = ", ".join(block.name for block in self.conditioner.blocks)
             msg = f"{organism.genome_id}: the model was trained on {asked}, and none of it is known"
             raise ValueError(msg)
-        return made
+        return self._placed(made)
 
     def missing(self, condition: np.ndarray) -> list[str]:
         """The blocks of a condition (1, d) that are not known."""
@@ -123,8 +112,8 @@ class MediaModel:
         main = shortlist(value, made.main, ALIKE)
         grams = np.where(main, np.maximum(np.expm1(made.amount), MAIN * 1.01), 0.0)
         trace = ~main & (made.there > 0.5)
-        grams += np.where(trace, np.minimum(self.usual, MAIN), 0.0)
-        return self._obeying(grams, value, made, constraints or Constraints())
+        grams += np.where(trace, np.minimum(self.practice.usual, MAIN), 0.0)
+        return self.practice.obeying(grams, value, made.main, constraints or Constraints())
 
     def generate(
         self,
@@ -152,7 +141,7 @@ class MediaModel:
         drawn, value = self._drawn(
             condition, n * TRIES, made.there, self.config.seed if seed is None else seed
         )
-        drawn = self._obeying(drawn, value, made, own)
+        drawn = self.practice.obeying(drawn, value, made.main, own)
         if plausible and not self.plausible.valid(first).all():  # then the likeliest of the draws comes first
             first = first[:0]
         ready = self._only_plausible(np.concatenate([first, drawn]), n, plausible=plausible)[len(first) :]
@@ -265,7 +254,13 @@ class MediaModel:
     def _who(self, organism: Organism) -> Who:
         """The organism as the odds know it; by its name it has a genus and a species."""
         genus, species = binomial(organism.name)
-        return Who([organism.genome_id], [genus], [species], self.conditioner([organism]))
+        return Who([organism.genome_id], [genus], [species], self._placed(self.conditioner([organism])))
+
+    def _placed(self, condition: np.ndarray) -> np.ndarray:
+        lineage = place(self.base.kernel, condition, self.conditions)
+        if lineage is not None:
+            condition[:, self.conditioner.columns[LINEAGE]] = lineage
+        return condition
 
     def _drawn(
         self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int
@@ -276,18 +271,7 @@ class MediaModel:
             return none, none
         own = expected(self.vae, condition, draws=self.config.draws, seed=seed).there
         grams, value = drafts.drawn(self.vae, condition, n, own, chance, seed=seed)
-        return np.minimum(grams, self.most), value
-
-    def _obeying(
-        self, recipes: np.ndarray, value: np.ndarray, made: Expected, constraints: Constraints
-    ) -> np.ndarray:
-        """Recipes (n, m) that obey, with one form of each substance and something that feeds."""
-        recipes = constraints.apply(recipes, self.ingredients, usual=self.usual)
-        kept = np.isin(self.ingredients, list(constraints.require))
-        recipes = drafts.one_form(recipes, value, self.forms, kept)
-        cap = drafts.caps(self.ingredients, constraints)
-        food = self.plausible.carbon & ~constraints.forbidden(self.ingredients) & (cap > MAIN)
-        return drafts.fed(recipes, made.main, food, self.usual, cap)
+        return np.minimum(grams, self.practice.most), value
 
     def _only_plausible(self, recipes: np.ndarray, n: int, *, plausible: bool) -> np.ndarray:
         """The recipes (n and more, m) that are plausible, where only these are wanted; the first stays the first."""
