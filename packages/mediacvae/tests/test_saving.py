@@ -15,6 +15,7 @@ import pytest
 
 from cytosol.bundle import BundleError, load_bundle, save_bundle
 from mediacvae.conditions import Organism
+from mediacvae.model import ConditionalMediaVAE
 from mediacvae.saving import load, save
 
 NEW = Organism(
@@ -155,6 +156,23 @@ def test_a_truncated_file_is_told(copy, size):
 def test_a_network_alone_is_no_model(model, tmp_path):
     model.vae.save(tmp_path / "net")
     assert "mediacvae.model" in refused(tmp_path / "net")
+
+
+def test_the_network_of_a_model_is_read_from_its_folder(model, folder, copy, tmp_path):
+    net = ConditionalMediaVAE.load(folder)
+    assert net.options == model.vae.options
+    np.testing.assert_array_equal(
+        net.encode(model.media[:9], model.conditions[:9]),
+        model.vae.encode(model.media[:9], model.conditions[:9]),
+    )
+    rewrite(copy, config={"latent_dim": 9})
+    with pytest.raises(BundleError, match="do not fit"):
+        ConditionalMediaVAE.load(copy)
+    save(replace(model, vae=None), tmp_path / "base")
+    with pytest.raises(
+        BundleError, match=r"base: the model was trained without a network \(model_type=base\)$"
+    ):
+        ConditionalMediaVAE.load(tmp_path / "base")
 
 
 def rewrite(folder: Path, config=None, extra=None, lacking=None) -> None:

@@ -234,7 +234,7 @@ class ConditionalMediaVAE(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str) -> ConditionalMediaVAE:
-        """Read and check a network; BundleError, in one line, for whatever is wrong with it."""
+        """Read and check a network, or that of a whole model; BundleError, in one line, for what is wrong with it."""
         from mediacvae import vae_file
 
         return vae_file.load(path)

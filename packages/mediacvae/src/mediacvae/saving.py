@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-KIND = "mediacvae.model"
-NET = "net."  # what the network's tensors begin with
 LIBRARY = ("medium_id", "name", "source", "medium_type", "min_ph", "max_ph", "physical_state")
 
 
@@ -89,11 +87,11 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "net": None,
     }
     if model.vae is not None:
-        tensors |= {f"{NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
+        tensors |= {f"{vae_file.NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
         extra["net"] = vae_file.shape_of(model.vae)
     save_bundle(
-        path, kind=KIND, package="mediacvae", version=__version__, config=to_dict(model.config), tensors=tensors,
-        extra=extra, force=force,
+        path, kind=vae_file.WHOLE, package="mediacvae", version=__version__, config=to_dict(model.config),
+        tensors=tensors, extra=extra, force=force,
     )  # fmt: skip
 
 
@@ -106,7 +104,7 @@ def refuse_existing(path: Path) -> None:
 
 def load(path: Path) -> MediaModel:
     """Read and check a model. BundleError, in one line, for whatever is wrong with it."""
-    bundle = load_bundle(path, kinds=[KIND])
+    bundle = load_bundle(path, kinds=[vae_file.WHOLE])
     extra: dict[str, Any] = bundle.extra
     try:
         text = json.loads(bundle.tensors["text"].numpy().tobytes())
@@ -121,7 +119,6 @@ def load(path: Path) -> MediaModel:
         kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["settings"][2])
         own = [array(f"base.{name}") for name in ("landmarks", "basis", "mean", "weights")]
         seen = [array(f"ranker.{name}") for name in ("landmarks", "counts", "media")]
-        net = {name.removeprefix(NET): t for name, t in bundle.tensors.items() if name.startswith(NET)}
         growth = None
         if "growth" in text:
             said = text["growth"]
@@ -138,7 +135,7 @@ def load(path: Path) -> MediaModel:
             ingredients=tuple(text["ingredients"]),
             conditioner=conditioner,
             base=KernelBase(kernel, *own, settings=Settings(*extra["settings"])),
-            vae=None if extra["net"] is None else vae_file.network(extra["net"], config.vae(), net),
+            vae=vae_file.of_model(bundle),
             ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"]), blend=float(extra["blend"])),
             growth=growth,
             library=pd.DataFrame(text["library"]),

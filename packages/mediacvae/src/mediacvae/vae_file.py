@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cytosol.bundle import BundleError, load_bundle, save_bundle
 from cytosol.config import from_dict, to_dict
+from mediacvae.config import TrainConfig
 from mediacvae.model import ConditionalMediaVAE
 from mediacvae.parts import Reading
 from mediacvae.vae_options import VaeOptions
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from cytosol.bundle import Bundle
+
 KIND = "mediacvae.vae"
+WHOLE = "mediacvae.model"  # kind of a whole model's bundle, that holds its network beside all else
+NET = "net."  # what the network's tensors begin with there
 
 
 def save(model: ConditionalMediaVAE, path: Path | str, *, force: bool = False) -> None:
@@ -36,15 +41,30 @@ def save(model: ConditionalMediaVAE, path: Path | str, *, force: bool = False) -
 
 
 def load(path: Path | str) -> ConditionalMediaVAE:
-    """Read and check a network; BundleError for whatever is wrong with it."""
-    bundle = load_bundle(Path(path), kinds=[KIND])
+    """Read and check a network, alone or that of a whole model; BundleError for whatever is wrong with it."""
+    bundle = load_bundle(Path(path), kinds=[KIND, WHOLE])
     try:
-        return network(bundle.extra, from_dict(VaeOptions, bundle.config), bundle.tensors)
+        if bundle.kind == KIND:
+            return network(bundle.extra, from_dict(VaeOptions, bundle.config), bundle.tensors)
+        found = of_model(bundle)
     except (KeyError, TypeError, ValueError, RuntimeError) as fault:
         msg = (
             f"{path}: the weights do not fit the configuration ({str(fault).splitlines()[0]}): save it again"
         )
         raise BundleError(msg) from None
+    if found is None:
+        msg = f"{path}: the model was trained without a network (model_type=base)"
+        raise BundleError(msg)
+    return found
+
+
+def of_model(bundle: Bundle) -> ConditionalMediaVAE | None:
+    """The network of a whole model, None where it has none; KeyError, RuntimeError where its parts do not fit."""
+    shape = bundle.extra["net"]
+    if shape is None:
+        return None
+    own = {name.removeprefix(NET): t for name, t in bundle.tensors.items() if name.startswith(NET)}
+    return network(shape, from_dict(TrainConfig, bundle.config).vae(), own)
 
 
 def shape_of(model: ConditionalMediaVAE) -> dict[str, int]:
