@@ -47,6 +47,7 @@ STAGES = {
     "specification": (PLAIN, "spec"),
 }
 METHODS = ("kmer6",)
+DRAWS = 3  # of the results of a strain that are told
 
 
 def database(folder: Path, data: Path) -> str:
@@ -130,7 +131,7 @@ def growth(data: Dataset, folds: int, seed: int) -> pd.DataFrame:
     """Odds of growth with genera left out, after 0 to 3 results of the strain are told."""
     organism = data.records["organism"].to_numpy()
     fold = grouped_folds(data.organisms["genus"].fillna("").to_numpy()[organism], folds, seed=seed)
-    parts: dict[int, list[pd.DataFrame]] = {known: [] for known in evaluation.KNOWN}
+    parts = {known: [list[pd.DataFrame]() for _ in range(DRAWS)] for known in evaluation.KNOWN}
     config = TrainConfig(model_type="base", seed=seed)
     for k in range(folds):
         rows, learned = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
@@ -138,9 +139,15 @@ def growth(data: Dataset, folds: int, seed: int) -> pd.DataFrame:
         pairs = np.flatnonzero(~np.isin(data.pairs["organism"].to_numpy(), held))
         model, _ = fit(data, config, rows=pairs, records=learned)
         for known, own in parts.items():
-            own.append(evaluation.odds(model, data, rows, learned, known=known, seed=seed * 100 + k))
-    tables = [evaluation.score_odds(own).assign(known=known, seed=seed) for known, own in parts.items()]
-    return pd.concat(tables, ignore_index=True)
+            for draw in range(DRAWS if known else 1):
+                made = evaluation.odds(
+                    model, data, rows, learned, known=known, seed=seed * 100 + k + 1000 * draw
+                )
+                own[draw].append(made)
+    tables = [evaluation.score_odds(own) for draws in parts.values() for own in draws if own]
+    labels = [known for known, draws in parts.items() for own in draws if own]
+    made = pd.concat([table.assign(known=known) for table, known in zip(tables, labels, strict=True)])
+    return made.groupby(["known", "method"], sort=False).mean().reset_index().assign(seed=seed)
 
 
 def table_of(frame: pd.DataFrame, keys: list[str]) -> str:

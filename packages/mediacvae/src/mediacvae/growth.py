@@ -27,13 +27,13 @@ class Strengths:
     """Variances of the effects on the log odds; chosen on the Tramontano (2018) strains, by genus left out."""
 
     common: float = 0.3
-    medium: float = 1.0  # of a medium's own
+    medium: float = 1.5  # of a medium's own
     recipe: float = 0.3  # shared by media of like ingredients
-    organism: float = 4.0
+    organism: float = 6.0
     kin: float = 2.0  # shared by organisms of whom the like is known
     genus: float = 0.3
     species: float = 0.5
-    taste: float = 2.0  # of organisms of whom the like is known, for media of like ingredients
+    taste: float = 3.0  # of organisms of whom the like is known, for media of like ingredients
     own_taste: float = 0.5  # of the organism itself
 
 
