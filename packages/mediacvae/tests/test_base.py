@@ -9,6 +9,7 @@ import pytest
 
 from mediacvae import base
 from mediacvae.base import MAIN, PENALTIES, Expected, KernelBase
+from mediacvae.conditions import Block, Conditioner
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +149,28 @@ def test_what_is_held_does_not_grow_with_the_pairs(dataset, told):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 80e6
+
+
+def test_a_marker_among_thousands_of_features_is_found():
+    rng = np.random.default_rng(0)
+    n, d = 80, 600
+    x = rng.normal(size=(n, d))
+    made = 1.0 + (x[:, :2] > 0)  # two ingredients, a feature each
+    conditioner = Conditioner((Block("kmer6", "numbers", tuple(f"k{at}" for at in range(d))),))
+    groups = np.array([f"g{at // 2}" for at in range(n)])
+    own = KernelBase.fit(conditioner, x, np.arange(60), np.expm1(made[:60]), groups)
+    flat = KernelBase.fit(
+        conditioner,
+        x,
+        np.arange(60),
+        np.expm1(made[:60]),
+        groups,
+        settings=own.settings._replace(telling=0.0),
+    )
+    assert own.settings.telling > 0
+    error, before, constant = (
+        np.square(found - made[60:]).mean()
+        for found in (own(x[60:]).amount, flat(x[60:]).amount, made[:60].mean(axis=0))
+    )
+    assert error < 0.7 * before
+    assert error < 0.7 * constant

@@ -28,7 +28,7 @@ def world(condition: tuple[str, ...], seed: int) -> tuple[KernelBase, np.ndarray
     conditions = conditioner(known)
     media = rng.lognormal(size=(14, 4)) * (rng.random((14, 4)) < 0.6)
     base = KernelBase.fit(
-        conditioner, conditions, np.arange(14), media, np.arange(14), settings=Settings(0.3, 0.3, 8.0)
+        conditioner, conditions, np.arange(14), media, np.arange(14), settings=Settings(0.3, 0.3, 8.0, 2.0)
     )
     return base, conditions.astype(np.float64)
 

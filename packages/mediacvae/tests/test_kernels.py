@@ -123,3 +123,34 @@ def test_a_block_that_no_training_organism_has_is_fitted_without_harm():
     kernel = Kernel.fit(conditioner, x)
     assert np.isfinite(kernel.scale).all()
     assert not kernel(x, x).any()
+
+
+def test_features_weigh_by_what_they_tell():
+    kernel, x = fitted("stats", "kmer4", gaps=False)
+    own = kernel.conditioner.columns["kmer4"]
+    z = (x - kernel.shift)[:, own] / kernel.scale[own]
+    targets = np.stack([2 * z[:, 1], z[:, 3]], axis=1)
+    made = kernel.telling(x, targets, 1.0)
+    weight = (kernel.scale[own] / made.scale[own]) ** 2
+    assert weight.mean() == pytest.approx(1.0)
+    said = np.array(
+        [sum(np.cov(z[:, at], target, ddof=0)[0, 1] ** 2 for target in targets.T) for at in range(5)]
+    )
+    np.testing.assert_allclose(weight, said / said.mean())
+    assert weight.argmax() == 1
+    np.testing.assert_array_equal(made.scale[:2], kernel.scale[:2])  # GC and size stay as they are
+    np.testing.assert_allclose(
+        (kernel.scale / kernel.telling(x, targets, 2.0).scale)[own] ** 2, said**2 / np.mean(said**2)
+    )
+    product = (z * weight) @ z.T / 5
+    np.testing.assert_allclose(made.part(made.conditioner.blocks[1], x, x), product)
+
+
+def test_what_tells_nothing_changes_nothing():
+    kernel, x = fitted(*BLOCKS)
+    targets = np.random.default_rng(0).normal(size=(len(x), 3))
+    np.testing.assert_array_equal(kernel.telling(x, targets, 0.0).scale, kernel.scale)
+    constant = kernel.telling(x, np.ones_like(targets), 2.0)
+    assert np.isfinite(constant.scale).all()
+    nobody = kernel.telling(np.full_like(x, np.nan), targets, 2.0)
+    np.testing.assert_array_equal(nobody.scale, kernel.scale)

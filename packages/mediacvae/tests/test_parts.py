@@ -102,3 +102,16 @@ def test_blocks_are_forgotten_as_a_whole_and_as_often_as_asked(reader):
     assert not reader.drop(x[:100], 0.0, torch.Generator()).isnan().any()
     again = reader.drop(x, 0.2, torch.Generator().manual_seed(0)).isnan()
     assert torch.equal(gone, again)
+
+
+def test_features_of_a_smaller_size_count_more_in_components():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2 * WIDE))
+    sizes = np.ones(2 * WIDE)
+    sizes[7] = 0.01
+    plain, told = (reading_of(x, [slice(0, 2 * WIDE)], [False], given) for given in (None, sizes))
+    first = np.abs(told.loadings[:, 0])
+    assert first.argmax() == 7
+    assert first[7] > 10 * np.delete(first, 7).max()
+    assert np.abs(plain.loadings[:, 0]).argmax() != 7 or np.abs(plain.loadings[7, 0]) < first[7]
+    np.testing.assert_array_equal(told.scale, sizes)

@@ -22,6 +22,7 @@ MOST = 2000  # organisms that are landmarks
 BLOCK = 4096  # pairs or organisms looked at together: what is held at a time does not grow with their number
 MAIN = 0.01  # [g/L] above which an ingredient is a main one
 PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+TELLING = (0.0, 1.0, 2.0, 3.0)
 FOLDS = 5
 
 
@@ -44,11 +45,15 @@ class Expected(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What cross-validation chooses: penalties of amounts and of chances, and the weight of genome features."""
+    """What cross-validation chooses: penalties of amounts and of chances, and how genome features count.
+
+    genome: their weight together. telling: power of what each tells of media, as its weight among them.
+    """
 
     amount: float
     chance: float
     genome: float
+    telling: float
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,8 @@ class KernelBase:
         kernel, m = Kernel.fit(conditioner, own), media.shape[1]
         if settings is None:
             fold = grouped_folds(groups[used], FOLDS, seed=int(rng.integers(2**31)))
-            tried: list[tuple[float, Settings]] = []
-            for genome in kernel.weights:
-                one = replace(kernel, genome=genome)
-                features = _features(one, own, landmarks, _basis(one, landmarks))
-                error, penalties = _Ridge(features, means, count).choose(fold, m)
-                tried.append((error, Settings(*penalties, genome)))
-            settings = min(tried)[1]
-        kernel = replace(kernel, genome=settings.genome)
+            settings = _chosen(_Data(own, means, count, fold), kernel, landmarks)
+        kernel = replace(kernel, genome=settings.genome).telling(own, _told(means), settings.telling)
         basis = _basis(kernel, landmarks)
         ridge = _Ridge(_features(kernel, own, landmarks, basis), means, count)
         (mean, weights), (_, chances) = ridge.solve(np.arange(len(used)), (settings.amount, settings.chance))
@@ -108,6 +107,56 @@ class KernelBase:
             made[rows] = self.mean + features @ self.weights
         amount, main, there = np.split(made, 3, axis=1)
         return Expected(np.maximum(amount, 0.0), np.clip(main, 0.0, 1.0), np.clip(there, 0.0, 1.0))
+
+
+class _Data(NamedTuple):
+    """Organisms: conditions (n, d), what their media say (n, 3 m), of how many, and folds (n,) of relatives."""
+
+    own: np.ndarray
+    means: np.ndarray
+    count: np.ndarray
+    fold: np.ndarray
+
+
+def _chosen(data: _Data, kernel: Kernel, landmarks: np.ndarray) -> Settings:
+    """Settings with the least squared error of amounts on relatives left out, at most `MOST` of them for `telling`."""
+    splits = [(np.flatnonzero(data.fold != k), np.flatnonzero(data.fold == k)) for k in np.unique(data.fold)]
+    if len(splits) < 2:  # one group: nothing to choose by
+        middle = PENALTIES[len(PENALTIES) // 2]
+        return Settings(middle, middle, kernel.weights[0], 0.0)
+    tried: list[tuple[float, Settings]] = []
+    for genome in kernel.weights:
+        one = replace(kernel, genome=genome)
+        ridge = _Ridge(_features(one, data.own, landmarks, _basis(one, landmarks)), data.means, data.count)
+        tried.append(_best(sum(ridge.errors(*split) for split in splits), genome, 0.0))
+    best = min(tried)[1]
+    if len(kernel.weights) == 1:
+        return best
+    kernel, tried, told = replace(kernel, genome=best.genome), [], _told(data.means)
+    own = np.asarray(data.own[:MOST], dtype=np.float64)
+    for power in TELLING:
+        total = np.zeros((len(PENALTIES), 2))
+        for train, out in splits:  # what features tell is learned from the others, too
+            train, out = train[train < len(own)], out[out < len(own)]
+            one = kernel.telling(own[train], told[train], power)
+            marks = own[train]
+            ridge = _Ridge(_features(one, own, marks, _basis(one, marks)), data.means, data.count)
+            total += ridge.errors(train, out)
+        tried.append(_best(total, best.genome, power))
+    return min(tried)[1]
+
+
+def _best(errors: np.ndarray, genome: float, power: float) -> tuple[float, Settings]:
+    """The least error of amounts, and the penalties of amounts and chances with the least errors (penalties, 2)."""
+    first, second = errors.argmin(axis=0)
+    return float(errors[first, 0]), Settings(PENALTIES[first], PENALTIES[second], genome, power)
+
+
+def _told(means: np.ndarray) -> np.ndarray:
+    """Of what media say (n, 3 m): amounts and being there, (n, 2 m), as much in sum of the one as of the other."""
+    amount, _, there = np.split(means, 3, axis=1)
+    parts = [part / max(float(np.sqrt(part.var(axis=0).sum())), 1e-12) for part in (amount, there)]
+    return np.concatenate(parts, axis=1)
 
 
 def _blocks(n: int) -> list[slice]:
@@ -152,22 +201,15 @@ class _Ridge(NamedTuple):
     targets: np.ndarray
     count: np.ndarray
 
-    def choose(self, fold: np.ndarray, m: int) -> tuple[float, tuple[float, float]]:
-        """Least squared error of amounts on folds (n,) left out, and the penalties of the m amounts and the rest."""
-        parts = [slice(0, m), slice(m, None)]
-        error = np.zeros((len(PENALTIES), len(parts)))
-        for k in np.unique(fold) if fold.any() else ():
-            out = fold == k
-            solved = self.solve(np.flatnonzero(~out), PENALTIES)
-            features, targets, count = self.features[out], self.targets[out], self.count[out]
-            for at, (mean, weights) in enumerate(solved):
-                miss = (mean + features @ weights - targets) ** 2
-                error[at] += [float((count @ miss[:, part]).sum()) for part in parts]
-        if not error.any():  # one group: nothing to choose by
-            middle = PENALTIES[len(PENALTIES) // 2]
-            return 0.0, (middle, middle)
-        first, second = error.argmin(axis=0)
-        return float(error[first, 0]), (PENALTIES[first], PENALTIES[second])
+    def errors(self, train: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Squared errors of amounts and of chances on the rows `out`, for each penalty (penalties, 2)."""
+        m = self.targets.shape[1] // 3
+        features, targets, count = self.features[out], self.targets[out], self.count[out]
+        made = []
+        for mean, weights in self.solve(train, PENALTIES):
+            miss = count @ (mean + features @ weights - targets) ** 2
+            made.append((float(miss[:m].sum()), float(miss[m:].sum())))
+        return np.array(made)
 
     def solve(self, rows: np.ndarray, penalties: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Mean (t,) and weights (f, t) of some rows, for each penalty."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SEED = 7
 WORLD = SimulationConfig(genera=50, media=220, length=50_000)
-CONFIG = TrainConfig(seed=SEED, epochs=40, simulation=WORLD)
+CONFIG = TrainConfig(seed=SEED, epochs=80, simulation=WORLD)
 METHOD = "kmer6"
 RECIPES = 5
 

@@ -7,7 +7,7 @@ that one of two organisms lacks adds nothing: what is not known makes nobody ali
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,27 @@ class Kernel:
                 shift[own], sd = values.mean(axis=0), values.std(axis=0)
                 scale[own] = np.where(sd > 0, sd, 1.0)
         return cls(conditioner, shift, scale)
+
+    def telling(self, conditions: np.ndarray, targets: np.ndarray, power: float) -> Kernel:
+        """The same, but features of genomes weigh by what they tell of targets (n, t) of conditions (n, d).
+
+        A feature's weight is the sum of its squared covariances with the targets to a power; of a block, the mean
+        weight stays 1.
+        """
+        scale = self.scale.copy()
+        for block in filter(of_genome, self.conditioner.blocks) if power else ():
+            own = self.conditioner.columns[block.name]
+            values = np.asarray(conditions[:, own], dtype=np.float64)
+            known = np.isfinite(values).all(axis=1)
+            if known.sum() < 2:
+                continue
+            z, y = (
+                (values[known] - self.shift[own]) / scale[own],
+                targets[known] - targets[known].mean(axis=0),
+            )
+            weight = ((z.T @ y / len(y)) ** 2).sum(axis=1) ** power
+            scale[own] /= np.sqrt(np.maximum(weight / max(weight.mean(), 1e-300), 1e-12))
+        return replace(self, scale=scale)
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -26,10 +26,13 @@ class Reading(NamedTuple):
     block: np.ndarray
 
 
-def reading_of(conditions: np.ndarray, blocks: Sequence[slice], tokens: Sequence[bool]) -> Reading:
+def reading_of(
+    conditions: np.ndarray, blocks: Sequence[slice], tokens: Sequence[bool], sizes: np.ndarray | None = None
+) -> Reading:
     """Standardise conditions (n, d), NaN where not known, and take principal components of wide blocks.
 
-    tokens: whether a block's features are 0 or 1.
+    tokens: whether a block's features are 0 or 1. sizes: (d,) what other numbers are divided by; without it, their
+    standard deviation. Smaller ones make features count more in the components.
     """
     d = conditions.shape[1]
     shift, scale, block = np.zeros(d), np.ones(d), np.zeros(d, dtype=np.int64)
@@ -41,7 +44,8 @@ def reading_of(conditions: np.ndarray, blocks: Sequence[slice], tokens: Sequence
         if len(values):
             shift[own] = values.mean(axis=0)
             sd = values.std(axis=0)
-            scale[own] = np.maximum(sd, LEAST_SD) if is_token else np.where(sd > 0, sd, 1.0)
+            given = np.where(sd > 0, sd, 1.0) if sizes is None else sizes[own]
+            scale[own] = np.maximum(sd, LEAST_SD) if is_token else given
         width = own.stop - own.start
         if width <= WIDE or len(values) < 2:
             part = np.eye(width)[:, : max(COMPONENTS, WIDE)]

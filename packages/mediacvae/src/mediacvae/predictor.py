@@ -113,6 +113,8 @@ class MediaModel:
         grams = np.where(main, np.maximum(np.expm1(made.amount), MAIN * 1.01), 0.0)
         trace = ~main & (made.there > 0.5)
         grams += np.where(trace, np.minimum(self.practice.usual, MAIN), 0.0)
+        place = np.argsort(np.argsort(-np.where(main, 2.0 + value, made.there * trace), axis=1), axis=1)
+        grams[place >= self.plausible.count[1]] = 0.0  # of more than real media have, what matters least
         return self.practice.obeying(grams, value, made.main, constraints or Constraints())
 
     def generate(

@@ -108,6 +108,7 @@ def fit(
             data.organisms,
             alone,
             config,
+            sizes=base.kernel.scale,
             out=out,
             resume=resume,
             force=force,

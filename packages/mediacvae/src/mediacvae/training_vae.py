@@ -111,24 +111,28 @@ def learn(
     alone: np.ndarray,
     config: TrainConfig,
     *,
+    sizes: np.ndarray | None = None,
     out: Path | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> tuple[ConditionalMediaVAE, pd.DataFrame]:
     """Train the network through the curriculum; it and the history, a row a note, with the phase and what is kept.
 
-    conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium. organisms: a row
-    an organism, with `organism_type` and `genus`. alone: numbers of media without an organism. out: directory of the
-    checkpoints, from which `resume` goes on, and which `force` drops. Raises ValueError for a run that is there and
-    neither of them, or was begun with other settings.
+    conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium. organisms: a row an
+    organism, with `organism_type` and `genus`. alone: numbers of media without an organism. sizes: (d,) as
+    `parts.reading_of` takes them. out: directory of the checkpoints, from which `resume` goes on, and which `force`
+    drops. Raises ValueError for a run that is there and neither of them, or was begun with other settings.
     """
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
-            return learn(conditioner, conditions, media, pairs, organisms, alone, config, out=Path(folder))
+            out = Path(folder)
+            return learn(
+                conditioner, conditions, media, pairs, organisms, alone, config, sizes=sizes, out=out
+            )
     used = np.unique(pairs[:, 0])
     columns = [conditioner.columns[block.name] for block in conditioner.blocks]
     tokens = [block.kind == "tokens" for block in conditioner.blocks]
-    reading = reading_of(np.asarray(conditions[used]), columns, tokens)
+    reading = reading_of(np.asarray(conditions[used]), columns, tokens, sizes)
     seen = np.unique(np.concatenate([pairs[:, 1], alone]))
     with fresh_weights(config.seed):
         net = ConditionalMediaVAE(
