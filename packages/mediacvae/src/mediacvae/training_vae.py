@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"  # of a run, beside its checkpoints
 FREE = {"device", "draws", "share", "simulation"}  # settings that a run does not depend on
+BLOCK = 4096  # pairs looked at together after a phase
 WARMUP = 0.1  # share of a phase's steps over which the learning rate rises
 
 
@@ -204,10 +205,14 @@ def reconstruction(
 ) -> float:
     """Mean reconstruction loss plus divergence of pairs (n, 2), [nats] or squared log1p g/L, without dropout."""
     net.eval()
-    x = torch.as_tensor(np.asarray(media[pairs[:, 1]]), dtype=torch.float32)
-    c = torch.as_tensor(np.asarray(conditions[pairs[:, 0]]), dtype=torch.float32)
-    loss, divergence = net(x.to(net.log_sd.device), c.to(net.log_sd.device), torch.Generator().manual_seed(0))
-    return float((loss + divergence.sum(dim=1)).mean())
+    generator, device, total = torch.Generator().manual_seed(0), net.log_sd.device, 0.0
+    for start in range(0, len(pairs), BLOCK):
+        organism, medium = pairs[start : start + BLOCK].T
+        x = torch.as_tensor(np.asarray(media[medium]), dtype=torch.float32, device=device)
+        c = torch.as_tensor(np.asarray(conditions[organism]), dtype=torch.float32, device=device)
+        loss, divergence = net(x, c, generator)
+        total += float((loss + divergence.sum(dim=1)).mean()) * len(organism)
+    return total / len(pairs)
 
 
 @contextmanager
