@@ -37,7 +37,7 @@ def planted(seed: int = 0, genera: int = 30, strains: int = 4, media: int = 90):
 
 def fitted(conditions, pairs, library, groups, **more) -> Ranker:
     kernel = Kernel.fit(CONDITIONER, conditions)
-    main = mean_recipe(len(pairs), library)
+    main = mean_recipe(len(np.unique(pairs[:, 0])), library)
     return Ranker.fit(kernel, conditions, pairs, library, groups, main, **more)
 
 
@@ -79,13 +79,13 @@ def test_what_is_expected_is_heeded_where_it_helps():
     conditions, pairs, library, groups, _, _ = planted()
     kernel = Kernel.fit(CONDITIONER, conditions)
     blind = np.full(conditions.shape, np.nan)
-    sure = library[pairs[:, 1]]
+    first = np.unique(pairs[:, 0], return_index=True)[1]
+    sure = library[pairs[first, 1]]
     told = Ranker.fit(kernel, blind, pairs, library, groups, sure)
     assert told.blend > 0
     noise = np.random.default_rng(0).random(sure.shape)
-    first = np.unique(pairs[:, 0], return_index=True)[1]
     top = [
-        np.argsort(-made.scores(blind, sure[first], library), axis=1)[:, :5]
+        np.argsort(-made.scores(blind, sure, library), axis=1)[:, :5]
         for made in (told, replace(told, blend=0.0))
     ]
     truth = [set(pairs[pairs[:, 0] == at, 1]) for at in range(len(conditions))]
@@ -110,7 +110,8 @@ def test_a_better_score_is_never_less_likely(dataset):
     pairs = dataset.pairs[["organism", "medium"]].to_numpy()
     kernel = Kernel.fit(dataset.conditioner, dataset.conditions)
     media, groups = np.asarray(dataset.media), dataset.organisms["genus"].to_numpy()
-    made = Ranker.fit(kernel, dataset.conditions, pairs, media, groups, mean_recipe(len(pairs), media))
+    main = mean_recipe(len(np.unique(pairs[:, 0])), media)
+    made = Ranker.fit(kernel, dataset.conditions, pairs, media, groups, main)
     found = scores(made, dataset.conditions, media)
     chance = made.probability(found)
     assert ((chance > 0) & (chance < 1)).all()

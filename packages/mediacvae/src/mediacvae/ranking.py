@@ -22,7 +22,8 @@ from mediacvae.kernels import Kernel
 
 LIKENESS = 4  # power of organisms' likeness: the nearest count most
 SHARED = 4  # power of media's likeness
-BLOCK = 256  # organisms at a time
+BLOCK = 64  # organisms at a time, of which each gets a number a medium
+COLUMNS = 1024  # media at a time, of which each gets a number a medium of the pairs
 BLENDS = (0.0, 1.0, 2.0, 4.0, 8.0)
 FIRST, MOST = 100, 500  # ranks and organisms that the odds are fitted to
 LEAST = 1e-12  # score of what nothing speaks for
@@ -55,14 +56,13 @@ class Ranker:
         """Of pairs (n, 2) numbers of organism and medium, conditions (o, d) and library (b, m) [g/L].
 
         groups: (o,) labels of relatives, left out in turn to fit power and odds. main: (p, m) chances of main
-        ingredients that were expected of each organism of the pairs, in the order of their numbers, without its
-        relatives.
+        ingredients that were expected of each organism of the pairs, by number, without its relatives.
         """
         rng = np.random.default_rng(seed)
         used, at = np.unique(pairs[:, 0], return_inverse=True)
         if len(used) > most:
-            kept = np.sort(rng.choice(len(used), most, replace=False))
-            pairs, main = pairs[np.isin(at, kept)], main[kept]
+            chosen = np.isin(used, rng.choice(used, most, replace=False))
+            pairs, main = pairs[chosen[at]], main[chosen]
             used, at = np.unique(pairs[:, 0], return_inverse=True)
         own, column = np.unique(pairs[:, 1], return_inverse=True)
         counts = np.zeros((len(used), len(own)))
@@ -99,13 +99,18 @@ class Ranker:
         total = weight.sum(axis=1, keepdims=True)
         even = self.counts.sum(axis=0) / self.counts.sum()
         weight = np.where(total > 0, weight / np.maximum(total, 1e-300), even)
-        return weight @ np.maximum(self.media @ known.T, 0.0) ** SHARED
+        made = np.empty((len(weight), len(known)))
+        for a in range(0, len(known), COLUMNS):
+            shared = np.maximum(self.media @ known[a : a + COLUMNS].T, 0.0)
+            made[:, a : a + COLUMNS] = weight @ shared**SHARED
+        return made
 
 
 def presence(media: np.ndarray) -> np.ndarray:
     """Which main ingredients media (n, m) [g/L] hold, as rows of length one."""
     there = (np.asarray(media) > MAIN).astype(np.float64)
-    return there / np.maximum(np.sqrt(there.sum(axis=1, keepdims=True)), 1.0)
+    there /= np.maximum(np.sqrt(there.sum(axis=1, keepdims=True)), 1.0)
+    return there
 
 
 def _logs(scores: np.ndarray) -> np.ndarray:
@@ -156,17 +161,28 @@ def _held_out(
 
 def _reciprocal_rank(held: _HeldOut, power: float) -> float:
     """Mean over organisms of one over the best rank of a medium on record."""
-    ranks = np.where(held.there, _ranks(held.scores * held.shared**power), np.inf)
-    return float((1 / ranks.min(axis=1)).mean())
+    best = []
+    for rows in _some(held):
+        ranks = _ranks(held.scores[rows] * held.shared[rows] ** power)
+        best.append(np.where(held.there[rows], ranks, np.inf).min(axis=1))
+    return float((1 / np.concatenate(best)).mean())
+
+
+def _some(held: _HeldOut) -> list[slice]:
+    """The organisms of `held`, some at a time."""
+    return [slice(a, a + BLOCK) for a in range(0, len(held.scores), BLOCK)]
 
 
 def _odds(held: _HeldOut, power: float) -> tuple[float, float, float]:
     """The constants of the odds, by logistic regression on the first ranks."""
-    scores = held.scores * held.shared**power
-    ranks = _ranks(scores)
-    first = ranks <= FIRST
-    there = held.there[first]
-    x = np.stack([_logs(scores)[first], np.log(ranks[first]), np.ones(first.sum())], axis=1)
+    features, found = [], []
+    for rows in _some(held):
+        scores = held.scores[rows] * held.shared[rows] ** power
+        ranks = _ranks(scores)
+        first = ranks <= FIRST
+        features.append(np.stack([_logs(scores[first]), np.log(ranks[first]), np.ones(first.sum())], axis=1))
+        found.append(held.there[rows][first])
+    x, there = np.concatenate(features), np.concatenate(found)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ theta
@@ -174,5 +190,5 @@ def _odds(held: _HeldOut, power: float) -> tuple[float, float, float]:
 
     start = np.array([0.5, -0.5, np.log(max(there.mean(), 1e-9))])
     bounds = [(0.0, None), (None, 0.0), (None, None)]  # a better score or rank never makes it less likely
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return float(found.x[0]), float(found.x[1]), float(found.x[2])
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(best[0]), float(best[1]), float(best[2])

@@ -91,9 +91,8 @@ def fit(
     )
     used = np.unique(own[:, 0])
     base = KernelBase.fit(
-        data.conditioner, data.conditions, own[:, 0], np.asarray(data.media[own[:, 1]], np.float64), groups,
-        seed=config.seed,
-    )  # fmt: skip
+        data.conditioner, data.conditions, own[:, 0], data.media[own[:, 1]], groups, seed=config.seed
+    )
     held = _held_out(data, base, own, groups, config.seed)
     vae, history = None, pd.DataFrame()
     if config.model_type != "base":
@@ -160,18 +159,18 @@ def _held_out(
     data: Dataset, base: KernelBase, pairs: np.ndarray, groups: np.ndarray, seed: int
 ) -> np.ndarray:
     """Chances of main ingredients (p, m) that regression expects of the pairs' organisms without their relatives."""
-    used = np.unique(pairs[:, 0])
-    fold = grouped_folds(groups[used], FOLDS, seed=seed)
+    used, first = np.unique(pairs[:, 0], return_index=True)
+    fold = grouped_folds(groups[pairs[:, 0]], FOLDS, seed=seed)
     if not fold.any():  # one group: there is nobody else
         return base(data.conditions[used]).main
     made = np.zeros((len(used), len(data.ingredients)))
     for k in np.unique(fold):
-        train = pairs[np.isin(pairs[:, 0], used[fold != k])]
-        media = np.asarray(data.media[train[:, 1]], dtype=np.float64)
+        train, out = pairs[fold != k], fold[first] == k
         part = KernelBase.fit(
-            data.conditioner, data.conditions, train[:, 0], media, groups, settings=base.settings, seed=seed
-        )
-        made[fold == k] = part(data.conditions[used[fold == k]]).main
+            data.conditioner, data.conditions, train[:, 0], data.media[train[:, 1]], groups,
+            settings=base.settings, seed=seed,
+        )  # fmt: skip
+        made[out] = part(data.conditions[used[out]]).main
     return made
 
 
