@@ -92,7 +92,7 @@ class KernelBase:
         if settings is None:
             fold = grouped_folds(groups[used], FOLDS, seed=int(rng.integers(2**31)))
             settings = _chosen(_Data(own, means, count, fold), kernel, landmarks)
-        kernel = replace(kernel, genome=settings.genome).telling(own, _told(means), settings.telling)
+        kernel = replace(kernel, genome=settings.genome).telling(own, means, settings.telling)
         basis = _basis(kernel, landmarks)
         ridge = _Ridge(_features(kernel, own, landmarks, basis), means, count)
         (mean, weights), (_, chances) = ridge.solve(np.arange(len(used)), (settings.amount, settings.chance))
@@ -132,13 +132,13 @@ def _chosen(data: _Data, kernel: Kernel, landmarks: np.ndarray) -> Settings:
     best = min(tried)[1]
     if len(kernel.weights) == 1:
         return best
-    kernel, tried, told = replace(kernel, genome=best.genome), [], _told(data.means)
+    kernel, tried = replace(kernel, genome=best.genome), []
     own = np.asarray(data.own[:MOST], dtype=np.float64)
     for power in TELLING:
         total = np.zeros((len(PENALTIES), 2))
         for train, out in splits:  # what features tell is learned from the others, too
             train, out = train[train < len(own)], out[out < len(own)]
-            one = kernel.telling(own[train], told[train], power)
+            one = kernel.telling(own[train], data.means[train], power)
             marks = own[train]
             ridge = _Ridge(_features(one, own, marks, _basis(one, marks)), data.means, data.count)
             total += ridge.errors(train, out)
@@ -150,13 +150,6 @@ def _best(errors: np.ndarray, genome: float, power: float) -> tuple[float, Setti
     """The least error of amounts, and the penalties of amounts and chances with the least errors (penalties, 2)."""
     first, second = errors.argmin(axis=0)
     return float(errors[first, 0]), Settings(PENALTIES[first], PENALTIES[second], genome, power)
-
-
-def _told(means: np.ndarray) -> np.ndarray:
-    """Of what media say (n, 3 m): amounts and being there, (n, 2 m), as much in sum of the one as of the other."""
-    amount, _, there = np.split(means, 3, axis=1)
-    parts = [part / max(float(np.sqrt(part.var(axis=0).sum())), 1e-12) for part in (amount, there)]
-    return np.concatenate(parts, axis=1)
 
 
 def _blocks(n: int) -> list[slice]:

@@ -49,22 +49,17 @@ class Kernel:
     def telling(self, conditions: np.ndarray, targets: np.ndarray, power: float) -> Kernel:
         """The same, but features of genomes weigh by what they tell of targets (n, t) of conditions (n, d).
 
-        A feature's weight is the sum of its squared covariances with the targets to a power; of a block, the mean
-        weight stays 1.
+        A feature's weight is the sum over targets of its squared correlation to a power: with a high one, what marks
+        a single target well counts as much as what goes a little with all. Of a block, the mean weight stays 1.
         """
         scale = self.scale.copy()
         for block in filter(of_genome, self.conditioner.blocks) if power else ():
             own = self.conditioner.columns[block.name]
             values = np.asarray(conditions[:, own], dtype=np.float64)
             known = np.isfinite(values).all(axis=1)
-            if known.sum() < 2:
-                continue
-            z, y = (
-                (values[known] - self.shift[own]) / scale[own],
-                targets[known] - targets[known].mean(axis=0),
-            )
-            weight = ((z.T @ y / len(y)) ** 2).sum(axis=1) ** power
-            scale[own] /= np.sqrt(np.maximum(weight / max(weight.mean(), 1e-300), 1e-12))
+            if known.sum() > 2:
+                weight = (_correlation(values[known], targets[known]) ** (2 * power)).sum(axis=1)
+                scale[own] /= np.sqrt(np.maximum(weight / max(weight.mean(), 1e-300), 1e-12))
         return replace(self, scale=scale)
 
     @property
@@ -121,6 +116,16 @@ class Kernel:
 def of_genome(block: Block) -> bool:
     """Whether a block's features are of the genome: k-mers and the like."""
     return block.kind == "numbers" and block.name != STATS
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sizes of the correlations (d, t) of columns (n, d) and (n, t); 0 where one of them is constant."""
+    parts = []
+    for x in (a, b):
+        x = x - x.mean(axis=0)
+        size = np.linalg.norm(x, axis=0)
+        parts.append(x / np.where(size > 1e-9 * max(float(size.max()), 1e-300), size, np.inf))
+    return np.abs(parts[0].T @ parts[1])
 
 
 def _known(values: np.ndarray) -> np.ndarray:
