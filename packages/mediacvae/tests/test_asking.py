@@ -1,6 +1,7 @@
 """What a user gives becomes a condition: nothing is guessed, what is missing stays missing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +124,12 @@ def test_a_vector_that_is_not_the_models_is_refused(conditioner: Conditioner) ->
     odd = Organism("x", vectors={"kmer4": np.ones(7, dtype=np.float32)})
     with pytest.raises(ValueError, match=r"expected 256 features of kmer4, got \(7,\)"):
         conditioner([odd])
+
+
+def test_where_a_genome_is_put_is_said(model: Any) -> None:
+    known = Organism("new", "Halobacterium", "archaea", "Archaea;Euryarchaeota", 61.0, 3.9e6)
+    assert not [note for note in asking.placed(model, known, model.condition(known)) if "lineage" in note]
+    far = np.full_like(model.conditions[:1], np.nan)
+    assert asking.placed(model, known, far) == [
+        f"nobody much like it was learned from (nearest: {model.relatives(far, 1)[0][0]}, likeness 0.00): expect little"
+    ]

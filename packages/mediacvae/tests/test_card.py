@@ -138,3 +138,9 @@ def test_a_bad_amount_is_named(amount: float) -> None:
 @pytest.mark.parametrize(("odds", "said"), [(0.0, "under 1 %"), (1.0, "over 99 %"), (0.5, "50 %")])
 def test_certainty_is_not_claimed(odds: float, said: str) -> None:
     assert said in Page(card(ROWS, title="x", facts={}, odds=odds)).text
+
+
+def test_odds_come_with_their_span() -> None:
+    said = Page(card(ROWS, title="x", facts={}, odds=0.26, span=(0.041, 0.762))).text
+    assert "26 % (four in five: 4 to 76 %)" in " ".join(said.split())
+    assert "four in five" not in Page(card(ROWS, title="x", facts={}, odds=0.26)).text

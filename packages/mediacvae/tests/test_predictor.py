@@ -203,7 +203,9 @@ def test_odds_of_growth(model):
     known = model.predict_growth(HALO, ["halo2", "prot2"], [("halo1", False), ("halo3", False)])
     assert known["probability"].iloc[0] < odds["halo2"]
     assert set(model.tried(HALO)["medium_id"]) == set(model.growth.media)
-    own = model.odds_of(HALO, model.media[:3])
+    odds = model.odds_of(HALO, model.media[:3])
+    own = odds.probability
+    assert ((odds.span[:, 0] < own) & (own < odds.span[:, 1])).all()
     assert own.shape == (3,)
     assert ((own > 0) & (own < 1)).all()
 

@@ -12,7 +12,8 @@ from cytosol.bundle import BundleError
 from cytosol.trainer import TrainingInterrupted
 from mediacvae import dataset as datasets
 from mediacvae import saving, training_vae
-from mediacvae.config import TrainConfig
+from mediacvae.config import TrainConfig, unread
+from mediacvae.options import SimulationConfig
 from mediacvae.training import fit, train
 
 
@@ -180,3 +181,15 @@ def test_settings_outside_their_range_are_refused(told, message):
 
 def test_archea_is_understood():
     assert TrainConfig(curriculum_phases=["bacteria", "archea"]).curriculum_phases == ("bacteria", "archaea")
+
+
+def test_what_is_not_read_is_said():
+    assert unread(TrainConfig()) == []
+    assert unread(TrainConfig(model_type="hierarchical", genus_dim=4)) == []
+    assert unread(TrainConfig(genus_dim=4)) == ["genus_dim: not read by train with model_type=cvae"]
+    assert unread(TrainConfig(model_type="spec", anneal=0.5, epochs=7)) == [
+        "anneal: not read by train with model_type=spec"
+    ]
+    assert unread(TrainConfig(model_type="base", epochs=7, simulation=SimulationConfig(genera=9))) == [
+        "epochs, simulation: not read by train with model_type=base"
+    ]

@@ -54,7 +54,9 @@ def test_rank_writes_what_it_says(tiny, genome, tmp_path, capsys, model):
     out = tmp_path / "r.csv"
     assert sh("rank", tiny / "m", "--genome", genome, "--top", 7, "--out", out) == 0
     said = capsys.readouterr()
-    assert said.err == "note: lineage, names not given: less certain\n"
+    first, second = said.err.splitlines()
+    assert first == "note: lineage, names not given: less certain"
+    assert second.startswith("note: lineage: taken from the genomes most like it (")
     assert str(out) in said.out
     found = pd.read_csv(out)
     assert list(found.columns) == ["rank", "medium_id", "name", "probability"]

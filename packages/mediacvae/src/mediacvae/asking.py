@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mediacvae.conditions import Conditioner
+    from mediacvae.predictor import MediaModel
 
 # The lineage of an organism of which the type is all that is known
 TYPES = {
@@ -37,6 +38,8 @@ TYPES = {
     "virus": "Viruses",
 }
 KNOWN = (Column("medium_id", medium_id, needed=True), Column("growth", flag, needed=True))
+FAR = 0.1  # likeness below which a relative says little
+TOLD_WORDS = 4  # of a lineage
 TOLD = ("rank", "name", "probability", "information")  # columns of what a verb suggested, filled in by hand
 
 
@@ -139,6 +142,25 @@ def unknown(organism: Organism, conditioner: Conditioner) -> list[str]:
         words = lineage_words(organism)
         if block.name == LINEAGE and words and not words & set(block.features):
             notes.append(f"lineage: the model knows none of {', '.join(sorted(words))}")
+    return notes
+
+
+def placed(model: MediaModel, organism: Organism, condition: np.ndarray) -> list[str]:
+    """Where a model puts an organism: the lineage that it takes from genomes, and that nobody is near, a line each."""
+    notes = []
+    own = model.conditioner.columns.get(LINEAGE)
+    if own is not None and not lineage_words(organism) and np.isfinite(condition[0, own]).all():
+        words = next(block.features for block in model.conditioner.blocks if block.name == LINEAGE)
+        shares = condition[0, own]
+        told = [
+            f"{words[at]} {100 * shares[at]:.0f} %" for at in np.argsort(-shares, kind="stable")[:TOLD_WORDS]
+        ]
+        notes.append(f"lineage: taken from the genomes most like it ({', '.join(told)})")
+    (name, like), *_ = model.relatives(condition, 1)
+    if like < FAR:
+        notes.append(
+            f"nobody much like it was learned from (nearest: {name}, likeness {like:.2f}): expect little"
+        )
     return notes
 
 

@@ -64,11 +64,13 @@ def card(
     title: str,
     facts: Mapping[str, object],
     odds: float | None = None,
+    span: tuple[float, float] | None = None,
     nearest: Sequence[tuple[str, float]] = (),
     reasons: Sequence[str] = (),
 ) -> str:
     """A whole HTML page for one recipe, as `article` says."""
-    return page(title, [article(rows, title=title, facts=facts, odds=odds, nearest=nearest, reasons=reasons)])
+    one = article(rows, title=title, facts=facts, odds=odds, span=span, nearest=nearest, reasons=reasons)
+    return page(title, [one])
 
 
 def article(
@@ -77,20 +79,22 @@ def article(
     title: str,
     facts: Mapping[str, object],
     odds: float | None = None,
+    span: tuple[float, float] | None = None,
     nearest: Sequence[tuple[str, float]] = (),
     reasons: Sequence[str] = (),
 ) -> str:
     """The HTML of one recipe, for a `page`.
 
     rows: ingredient and g/L, those at 0 are left out. facts: what stands under the title by its label, such as
-    organism, pH, atmosphere and temperature; one that is None, empty or NaN is left out. odds: probability of growth.
-    nearest: known media with their likeness, 0 to 1. Raises ValueError for amounts or a probability out of range.
+    organism, pH, atmosphere and temperature; one that is None, empty or NaN is left out. odds: probability of growth,
+    span: where it lies four times in five. nearest: known media with their likeness, 0 to 1. Raises ValueError for
+    amounts or a probability out of range.
     """
     amounts = [(str(name), _amount(str(name), g_per_l)) for name, g_per_l in rows]
     amounts = [(name, g_per_l) for name, g_per_l in amounts if g_per_l > 0]
     parts = [
         _head(title, facts),
-        _odds(odds),
+        _odds(odds, span),
         _table(amounts),
         _list("Nearest known media", [_near(name, likeness) for name, likeness in nearest]),
         _list("Why these compounds", [_text(reason) for reason in reasons]),
@@ -127,7 +131,7 @@ def _head(title: str, facts: Mapping[str, object]) -> str:
     return made + (f"\n<dl>{listed}</dl>" if listed else "")
 
 
-def _odds(odds: float | None) -> str:
+def _odds(odds: float | None, span: tuple[float, float] | None) -> str:
     """The probability of growth, in words and as a bar."""
     if odds is None or math.isnan(odds):
         return ""
@@ -135,8 +139,9 @@ def _odds(odds: float | None) -> str:
         msg = f"odds: expected a probability from 0 to 1, got {odds!r}"
         raise ValueError(msg)
     share = f"{100 * odds:.0f} %" if 0.005 <= odds <= 0.995 else "under 1 %" if odds < 0.5 else "over 99 %"
+    between = "" if span is None else f" (four in five: {100 * span[0]:.0f} to {100 * span[1]:.0f} %)"
     return (
-        f'<div class="odds">Odds of growth: <strong>{share}</strong>'
+        f'<div class="odds">Odds of growth: <strong>{share}</strong>{between}'
         f'<div class="bar"><span style="width:{100 * odds:.1f}%"></span></div></div>'
     )
 

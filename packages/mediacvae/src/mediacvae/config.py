@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from mediacvae.names import ORGANISM_TYPES, organism_type
@@ -11,6 +11,12 @@ from mediacvae.vae_options import VaeOptions
 
 ModelType = Literal["cvae", "hierarchical", "spec", "base"]
 PHASES = ("bacteria", "archaea", "fungi", "protist")
+# What only a network of our own kind reads, and what only a network does
+OTHERS = ("hidden_dims", "condition_dim", "free_bits", "anneal", "dropout")
+NETWORK = (
+    *OTHERS, "epochs", "batch_size", "latent_dim", "beta", "lr", "weight_decay", "forget", "library",
+    "curriculum_phases", "rehearsal", "share", "draws",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +24,7 @@ class TrainConfig:
     """How a model is trained. `model_type` spec is the specification's network, base leaves the network out."""
 
     model_type: ModelType = "cvae"
-    epochs: int = 100  # passes over the pairs of a phase, of all phases together
+    epochs: int = 100  # passes over the pairs, shared out evenly over the phases
     batch_size: int = 64
     latent_dim: int = 16
     hidden_dims: tuple[int, ...] = (128,)  # of the encoder; the decoder's are the same the other way round
@@ -26,7 +32,7 @@ class TrainConfig:
     genus_dim: int = 8  # of a hierarchical latent, those that organisms of a genus share
     beta: float = 1.0  # weight of the divergence
     free_bits: float = 0.05  # [nats] a latent feature, below which the divergence costs nothing
-    anneal: float = 0.3  # share of the steps over which beta rises from 0
+    anneal: float = 0.3  # share of the first phase's steps over which beta rises from 0
     lr: float = 2e-3  # peak learning rate
     weight_decay: float = 0.02
     dropout: float = 0.3  # of hidden features; in use every draw has its own thinned decoder
@@ -85,6 +91,16 @@ class TrainConfig:
             genus=self.genus_dim if self.model_type == "hierarchical" else 0,
             dropout=self.dropout,
         )
+
+
+def unread(config: TrainConfig) -> list[str]:
+    """What differs from its default and is not read when a model is trained, one line."""
+    ignored = NETWORK if config.model_type == "base" else OTHERS if config.model_type == "spec" else ()
+    own = {*ignored, "simulation", *(() if config.model_type == "hierarchical" else ("genus_dim",))}
+    plain = TrainConfig()
+    named = [one.name for one in fields(TrainConfig) if one.name in own]
+    changed = [name for name in named if getattr(config, name) != getattr(plain, name)]
+    return [f"{', '.join(changed)}: not read by train with model_type={config.model_type}"] if changed else []
 
 
 def _refuse(name: str, expected: str, value: object) -> None:

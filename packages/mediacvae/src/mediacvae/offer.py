@@ -17,6 +17,8 @@ from mediacvae.predictor import MediaModel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mediacvae.growth import Odds
+
 NEAREST, RELATIVES, REASONS = 3, 3, 8  # that a card names
 TELLING = 1.2  # times the usual odds, from which being there is a reason
 EDGE = 0.005  # chances nearer to 0 or 1 are told as this
@@ -38,8 +40,8 @@ class Offer:
         return " and ".join(one.name or one.genome_id for one in self.organisms)
 
     @cached_property
-    def odds(self) -> np.ndarray | None:
-        """The probability of growth (n,); None for several organisms, or where the model has no odds."""
+    def odds(self) -> Odds | None:
+        """The odds of growth; None for several organisms, or where the model has none."""
         if self.model.growth is None or len(self.organisms) != 1:
             return None
         return self.model.odds_of(self.organisms[0], self.recipes)
@@ -59,7 +61,10 @@ class Offer:
         made = []
         for at, row in enumerate(self.recipes):
             medium, name, like = self.model.nearest(row, 1)[0]
-            grows = "" if self.odds is None else f", odds of growth {self.odds[at]:.2f}"
+            grows = ""
+            if self.odds is not None:
+                low, high = self.odds.span[at]
+                grows = f", odds of growth {self.odds.probability[at]:.2f} ({low:.2f} to {high:.2f})"
             held = int((row > 0).sum())
             size = f"{held} ingredient{'s' * (held > 1)}, {row.sum():.3g} g/L"
             made.append(f"recipe {at + 1}: {size}{grows}, nearest {medium} {name} ({like:.2f})")
@@ -75,7 +80,8 @@ class Offer:
                     zip(self.model.ingredients, row.tolist(), strict=True),
                     title=f"Recipe {at + 1} for {self.title}",
                     facts=self._facts([medium for medium, _, _ in nearest]),
-                    odds=None if self.odds is None else float(self.odds[at]),
+                    odds=None if self.odds is None else float(self.odds.probability[at]),
+                    span=None if self.odds is None else tuple(self.odds.span[at].tolist()),
                     nearest=[(f"{medium} {name}", like) for medium, name, like in nearest],
                     reasons=self._reasons(row),
                 )

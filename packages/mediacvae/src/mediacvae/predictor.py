@@ -19,7 +19,7 @@ from mediacvae.conditions import LINEAGE, Conditioner, binomial
 from mediacvae.config import TrainConfig
 from mediacvae.constraints import Constraints
 from mediacvae.expectation import doubt, expected
-from mediacvae.growth import GrowthModel, Who, plain
+from mediacvae.growth import GrowthModel, Odds, Who, plain
 from mediacvae.model import ConditionalMediaVAE
 from mediacvae.placing import place
 from mediacvae.practice import Practice
@@ -197,15 +197,14 @@ class MediaModel:
             }
         )
 
-    def odds_of(self, organism: Organism, recipes: np.ndarray) -> np.ndarray:
-        """Odds of growth on recipes (n, m) [g/L] that nobody has tried, (n,)."""
+    def odds_of(self, organism: Organism, recipes: np.ndarray) -> Odds:
+        """Odds of growth on recipes (n, m) [g/L] that nobody has tried."""
         names = [f"recipe {at + 1}" for at in range(len(recipes))]
         held = {
             name: frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(row > 0))
             for name, row in zip(names, recipes, strict=True)
         }
-        odds = self._growth.odds(self._who(organism), np.zeros(len(names), dtype=np.int64), names, held)
-        return odds.probability
+        return self._growth.odds(self._who(organism), np.zeros(len(names), dtype=np.int64), names, held)
 
     def recipe(self, medium_id: str) -> frozenset[str]:
         """The ingredients of a medium that was tried, or of the library; ValueError for another id."""
@@ -234,10 +233,12 @@ class MediaModel:
         """The training organisms most like a condition (1, d): name and likeness from 0 to 1."""
         like = self.base.kernel.cosine(condition, self.conditions)[0]
         order = np.argsort(-like, kind="stable")
-        names = self.organisms["organism_name"].fillna(self.organisms["genome_id"]).to_numpy()
+        names = self.organisms["organism_name"].fillna(self.organisms["genome_id"]).astype(str).to_numpy()
+        genera = self.organisms["genus"].fillna("").astype(str).to_numpy()
         found: dict[str, float] = {}
-        for at in order:
-            found.setdefault(str(names[at]), float(like[at]))
+        for at in order:  # sources name some by their strain alone
+            name = names[at] if genera[at] in names[at] else f"{genera[at]} {names[at]}"
+            found.setdefault(name, float(like[at]))
             if len(found) == top:
                 break
         return list(found.items())

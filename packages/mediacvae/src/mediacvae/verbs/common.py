@@ -185,6 +185,7 @@ def who(model: MediaModel, given: Asked) -> tuple[OneOrganism, np.ndarray]:
     one = asking.organism(given, model.conditioner)
     made = model.condition(one)
     say_all([*asking.unknown(one, model.conditioner), *asking.unread(given, model.conditioner)])
+    say_all(asking.placed(model, one, made))
     return one, made
 
 

@@ -128,7 +128,10 @@ def train(
 
     cli.refuse_existing(out, force=force, resume=resume)
     chosen = common.recipe(config, overrides, seed=seed, device=device)  # before what takes seconds to load
+    from mediacvae.config import unread
     from mediacvae.training import train as learn
+
+    common.say_all(unread(chosen))
 
     made = learn(chosen, dataset=dataset, out=out, resume=resume, force=force)
     save_config(chosen, out / RECIPE)
