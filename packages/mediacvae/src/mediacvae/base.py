@@ -22,7 +22,7 @@ MOST = 2000  # organisms that are landmarks
 BLOCK = 4096  # pairs or organisms looked at together: what is held at a time does not grow with their number
 MAIN = 0.01  # [g/L] above which an ingredient is a main one
 PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-TELLING = (0.0, 1.0, 2.0, 3.0)
+TELLING = (0.0, 1.0, 2.0, 4.0)
 FOLDS = 5
 
 

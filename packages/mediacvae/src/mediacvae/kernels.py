@@ -49,8 +49,10 @@ class Kernel:
     def telling(self, conditions: np.ndarray, targets: np.ndarray, power: float) -> Kernel:
         """The same, but features of genomes weigh by what they tell of targets (n, t) of conditions (n, d).
 
-        A feature's weight is the sum over targets of its squared correlation to a power: with a high one, what marks
-        a single target well counts as much as what goes a little with all. Of a block, the mean weight stays 1.
+        A feature's weight is the sum over targets of its squared correlation, as a share of the greatest that any
+        feature has with this target, to a power: with a high one, what marks a single target counts as much as what
+        goes a little with all, and what marks a faint target as much as what marks a clear one. Of a block, the mean
+        weight stays 1.
         """
         scale = self.scale.copy()
         for block in filter(of_genome, self.conditioner.blocks) if power else ():
@@ -58,7 +60,8 @@ class Kernel:
             values = np.asarray(conditions[:, own], dtype=np.float64)
             known = np.isfinite(values).all(axis=1)
             if known.sum() > 2:
-                weight = (_correlation(values[known], targets[known]) ** (2 * power)).sum(axis=1)
+                size = _correlation(values[known], targets[known])
+                weight = ((size / np.maximum(size.max(axis=0), 1e-6)) ** (2 * power)).sum(axis=1)
                 scale[own] /= np.sqrt(np.maximum(weight / max(weight.mean(), 1e-300), 1e-12))
         return replace(self, scale=scale)
 

@@ -19,7 +19,7 @@ from mediacvae.db.engines import DatabaseError
 from mediacvae.db.values import empty, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 BATCH = 20_000  # rows at a time
@@ -196,3 +196,10 @@ def _one(cell: Any, column: Column) -> tuple[Any, str | None]:
         return column.check(cell), None
     except ValueError as fault:
         return column.default, f"column {column.name!r}: {fault}"
+
+
+def frame_of(batches: Iterable[tuple[int, pd.DataFrame]]) -> tuple[pd.DataFrame, np.ndarray]:
+    """All batches of a small table, and the numbers of its rows."""
+    parts = list(batches)
+    whole = pd.concat([frame for _, frame in parts], ignore_index=True) if parts else pd.DataFrame()
+    return whole, np.arange(1, len(whole) + 1)

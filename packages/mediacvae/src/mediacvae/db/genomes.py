@@ -11,11 +11,10 @@ from mediacvae import fasta
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.frames import Column, Faults, cleaned, text_table
-from mediacvae.db.importing import Outcome
 from mediacvae.db.schema import Genome
 from mediacvae.db.session import writing
 from mediacvae.db.store import KEPT, checked_genome, names_of
-from mediacvae.db.writing import Written, put
+from mediacvae.db.writing import Outcome, Written, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

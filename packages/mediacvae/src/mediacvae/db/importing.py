@@ -7,23 +7,22 @@ and an amount whose stock strength the source guessed (flag `stock_*` or `merged
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import delete, func, select
 
 from mediacvae import units
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.frames import Column, Faults, cleaned, parquet
+from mediacvae.db.organisms import import_growth
 from mediacvae.db.schema import Ingredient, Medium, MediumIngredient, Taxon
 from mediacvae.db.session import writing
-from mediacvae.db.writing import Written, put
+from mediacvae.db.writing import Outcome, Written, put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -66,22 +65,12 @@ UNUSED = {
 }  # follow from others
 
 
-@dataclass
-class Outcome:
-    """What an import has done: rows written, and what there is to say of the others."""
-
-    written: list[Written] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def import_folder(folder: Path, url: str = DEFAULT_URL, *, replace: bool = False) -> Outcome:
     """Import what there is of media, media_ingredients, taxa and growth `.parquet` in a folder.
 
     replace: growth records may change their mind. Raises DatabaseError: none of the tables, a missing column, a file
     that is no Parquet, a growth record against the one that is stored.
     """
-    from mediacvae.db.organisms import import_growth
-
     there = [name for name in NAMES if (folder / f"{name}.parquet").is_file()]
     if not there:
         wanted = ", ".join(f"{name}.parquet" for name in NAMES)
@@ -243,10 +232,3 @@ def _add(total: Written, part: Written) -> None:
     total.new += part.new
     total.changed += part.changed
     total.given += part.given
-
-
-def frame_of(batches: Iterable[tuple[int, pd.DataFrame]]) -> tuple[pd.DataFrame, np.ndarray]:
-    """All batches of a small table, and the numbers of its rows."""
-    parts = list(batches)
-    whole = pd.concat([frame for _, frame in parts], ignore_index=True) if parts else pd.DataFrame()
-    return whole, np.arange(1, len(whole) + 1)

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from mediacvae.db import mediadive
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.frames import Faults
-from mediacvae.db.importing import Compounds, Outcome, cut_recipes
+from mediacvae.db.importing import Compounds, cut_recipes
 from mediacvae.db.organisms import store_growth
 from mediacvae.db.schema import Medium, MediumIngredient
 from mediacvae.db.session import writing
-from mediacvae.db.writing import put
+from mediacvae.db.writing import Outcome, put
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,11 @@ from sqlalchemy import select
 
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import Column, Faults, cleaned, parquet, text_table
-from mediacvae.db.importing import Outcome, frame_of
+from mediacvae.db.frames import Column, Faults, cleaned, frame_of, parquet, text_table
 from mediacvae.db.schema import Genome, Growth, Medium
 from mediacvae.db.session import writing
 from mediacvae.db.store import KEPT, refuse_contradictions, refuse_unknown
-from mediacvae.db.writing import put
+from mediacvae.db.writing import Outcome, put
 
 if TYPE_CHECKING:
     from pathlib import Path

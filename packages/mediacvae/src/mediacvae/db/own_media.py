@@ -11,10 +11,10 @@ from mediacvae import units
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.frames import Column, Faults, cleaned, text_table
-from mediacvae.db.importing import Compounds, Outcome, cut_recipes
+from mediacvae.db.importing import Compounds, cut_recipes
 from mediacvae.db.schema import Ingredient, Medium, MediumIngredient
 from mediacvae.db.session import writing
-from mediacvae.db.writing import put
+from mediacvae.db.writing import Outcome, put
 
 if TYPE_CHECKING:
     from pathlib import Path

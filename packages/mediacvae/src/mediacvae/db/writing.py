@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, or_, select
@@ -29,6 +29,14 @@ class Written:
     def __str__(self) -> str:
         same = self.given - self.new - self.changed
         return f"{self.table}: {self.new} new, {self.changed} changed, {same} as they were"
+
+
+@dataclass
+class Outcome:
+    """What an import has done: rows written, and what there is to say of the others."""
+
+    written: list[Written] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def put(

@@ -11,7 +11,7 @@ import typer
 from mediacvae.verbs import common
 
 if TYPE_CHECKING:
-    from mediacvae.db.importing import Outcome
+    from mediacvae.db.writing import Outcome
 
 Replace = Annotated[
     bool,
