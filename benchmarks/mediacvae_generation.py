@@ -26,6 +26,7 @@ import torch
 from watch import processor
 
 from mediacvae import db, evaluation, features
+from mediacvae.base import MAIN
 from mediacvae.building import BuildOptions, build
 from mediacvae.config import TrainConfig
 from mediacvae.embeddings import names as feature_names
@@ -35,6 +36,7 @@ from mediacvae.training import fit
 
 if TYPE_CHECKING:
     from mediacvae.dataset import Dataset
+    from mediacvae.predictor import MediaModel
 
 HERE = Path(__file__).parent
 PLAIN = ("lineage", "stats")
@@ -47,6 +49,7 @@ STAGES = {
     "specification": (PLAIN, "spec"),
 }
 METHODS = ("kmer6",)
+TABLES = ("recipes", "shuffled", "latent", "ranks", "draws")
 DRAWS = 3  # of the results of a strain that are told
 
 
@@ -90,7 +93,7 @@ def run(data: Dataset, config: TrainConfig, group: str, folds: int, seed: int) -
     pairs = data.pairs["organism"].to_numpy()
     names = data.organisms[group].fillna("").to_numpy()
     fold = grouped_folds(names[pairs], folds, seed=seed)
-    parts, mixed, active = [], [], []
+    parts, mixed, active, new = [], [], [], []
     model = None
     for k in range(folds):
         rows, learned = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
@@ -98,6 +101,8 @@ def run(data: Dataset, config: TrainConfig, group: str, folds: int, seed: int) -
         parts.append(evaluation.made(model, data, rows, learned))
         mixed.append(evaluation.made(model, data, rows, learned, shuffled=seed))
         active.append(evaluation.active_units(model, data, rows))
+        if model.vae is not None and model.vae.hurdle:
+            new.append(drawn(model, data, rows))
     if model is None:
         raise SystemExit("expected at least one fold")
     latent = pd.DataFrame({"active_units": [float(np.mean(active))]})
@@ -106,8 +111,35 @@ def run(data: Dataset, config: TrainConfig, group: str, folds: int, seed: int) -
         "shuffled": evaluation.score_recipes(mixed, data, model),
         "latent": latent,
         "ranks": calibration(parts, data),
+        "draws": pd.concat(new).groupby("method", sort=False).mean().reset_index() if new else pd.DataFrame(),
     }
     return {name: table.assign(seed=seed) for name, table in tables.items()}
+
+
+def drawn(model: MediaModel, data: Dataset, rows: np.ndarray) -> pd.DataFrame:
+    """Ten recipes and the ten first known media of each organism: Jaccard index with its media on record.
+
+    first, mean and best of the ten; known: with the nearest medium of the library; number of ingredients.
+    """
+    at, medium = (data.pairs[name].to_numpy() for name in ("organism", "medium"))
+    library = np.asarray(data.media, dtype=np.float64)
+    table = []
+    for one in np.unique(at[rows]):
+        condition = np.asarray(data.conditions[one : one + 1])
+        ranked = np.argsort(-model.scores(condition)[0], kind="stable")[:10]
+        made = {"ten recipes": model.generate(condition, 10), "ten first known media": library[ranked]}
+        for method, recipes in made.items():
+            own = alike(recipes, library[medium[at == one]])
+            known = alike(recipes, library).mean()
+            table.append((method, own[0], own.mean(), own.max(), known, (recipes > 0).sum(axis=1).mean()))
+    return pd.DataFrame(table, columns=pd.Index(["method", "first", "mean", "best", "known", "ingredients"]))
+
+
+def alike(recipes: np.ndarray, media: np.ndarray) -> np.ndarray:
+    """The greatest Jaccard index (n,) of main ingredients that recipes (n, m) have with any of media (b, m)."""
+    a, b = ((x > MAIN).astype(float) for x in (recipes, media))
+    shared = a @ b.T
+    return (shared / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1) - shared, 1)).max(axis=1)
 
 
 def calibration(parts: list[evaluation.Made], data: Dataset) -> pd.DataFrame:
@@ -180,7 +212,7 @@ def main() -> int:
     torch.set_num_threads(asked.threads)
     chosen = list(STAGES) if asked.stages == "all" else asked.stages.split(",")
     began = time.monotonic()
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in ("recipes", "shuffled", "latent", "ranks")}
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     with tempfile.TemporaryDirectory() as folder:
         made, tried = datasets(database(Path(folder), asked.data))
     odds = []
@@ -235,8 +267,9 @@ def write(
         ("shuffled", "The model with the conditions of the test organisms mixed up"),
         ("latent", "Active units of the latent"),
         ("ranks", "Of the first ten ranks: on record by the model's odds, and in truth"),
+        ("draws", "Ten recipes and the ten first known media: Jaccard index with the media on record"),
     ):
-        keys = ["group", "stage", "method"] if name == "shuffled" else ["group", "stage"]
+        keys = ["group", "stage", "method"] if name in ("shuffled", "draws") else ["group", "stage"]
         lines += [f"## {title}", "", table_of(found[name], keys), ""]
     lines += [
         "## Odds of growth, by genus, after some known results of the strain",

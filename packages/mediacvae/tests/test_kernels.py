@@ -135,11 +135,11 @@ def test_features_weigh_by_what_they_tell():
     assert weight.mean() == pytest.approx(1.0)
     said = np.array([[np.corrcoef(z[:, at], target)[0, 1] ** 2 for target in targets.T] for at in range(5)])
     said /= said.max(axis=0)
-    np.testing.assert_allclose(weight, said.sum(axis=1) / said.sum(axis=1).mean())
+    np.testing.assert_allclose(weight, 0.9 * said.sum(axis=1) / said.sum(axis=1).mean() + 0.1)
     assert set(np.argsort(weight)[-2:]) == {1, 3}  # each marks a target, however large
     np.testing.assert_array_equal(made.scale[:2], kernel.scale[:2])  # GC and size stay as they are
     square = (kernel.scale / kernel.telling(x, targets, 2.0).scale)[own] ** 2
-    np.testing.assert_allclose(square, (said**2).sum(axis=1) / (said**2).sum(axis=1).mean())
+    np.testing.assert_allclose(square, 0.9 * (said**2).sum(axis=1) / (said**2).sum(axis=1).mean() + 0.1)
     product = (z * weight) @ z.T / 5
     np.testing.assert_allclose(made.part(made.conditioner.blocks[1], x, x), product)
 

@@ -16,6 +16,7 @@ from mediacvae.conditions import LINEAGE, NAMES, OTHERS, STATS, Block, Condition
 WIDTH = 1.0  # of the Gaussian over GC and log size, in standard deviations
 WEIGHTS = {NAMES: 8.0}  # of a block's kernel in the sum; the others count 1
 TOGETHER = {NAMES: 8.0}  # of the product with the lineage's kernel
+EVEN = 0.1  # share of the weight of genome features that does not depend on what they tell
 GENOME = (1.0, 8.0, 32.0)  # weights that features of genomes may get; which, is chosen with the penalty
 
 
@@ -52,7 +53,7 @@ class Kernel:
         A feature's weight is the sum over targets of its squared correlation, as a share of the greatest that any
         feature has with this target, to a power: with a high one, what marks a single target counts as much as what
         goes a little with all, and what marks a faint target as much as what marks a clear one. Of a block, the mean
-        weight stays 1.
+        weight stays 1, and `EVEN` of it is shared out evenly: kin that nothing marks is seen in all features together.
         """
         scale = self.scale.copy()
         for block in filter(of_genome, self.conditioner.blocks) if power else ():
@@ -62,7 +63,7 @@ class Kernel:
             if known.sum() > 2:
                 size = _correlation(values[known], targets[known])
                 weight = ((size / np.maximum(size.max(axis=0), 1e-6)) ** (2 * power)).sum(axis=1)
-                scale[own] /= np.sqrt(np.maximum(weight / max(weight.mean(), 1e-300), 1e-12))
+                scale[own] /= np.sqrt((1 - EVEN) * weight / max(weight.mean(), 1e-300) + EVEN)
         return replace(self, scale=scale)
 
     @property
