@@ -1,0 +1,140 @@
+"""What a part of a cell model is, and how what it proposes is added.
+
+A part proposes a change and never makes it. Within a stage every part sees the same hidden states; each proposal passes
+a gate that starts at zero, and the sum of what passes is added: a fresh model is the plain network, and the order of
+parts does not matter. Letters: b cells, n tokens (CLS first), d width, h heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Info = dict[str, Tensor]
+
+
+class Stage(Enum):
+    """Where a part looks and what it changes."""
+
+    TOKENS = "tokens"  # hidden states before the first layer
+    ATTENTION = "attention"  # sees these too, and changes the scores of every layer
+    HIDDEN = "hidden"  # hidden states after half of the layers
+    OUTPUT = "output"  # hidden states after the last layer
+
+
+class Room(NamedTuple):
+    """What a part must know of its network."""
+
+    d_model: int
+    nhead: int
+
+
+class Part(nn.Module):
+    """One piece of biology; subclasses say their `name` in `info`, `stage`, what they read, and their `Options`.
+
+    An option that is a table of genes is kept as a buffer, and saved with the weights.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    reads: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type]
+
+    detail = False  # whether `info` also holds what is large, such as attention by gene
+
+    def __init__(self, room: Room, options: Any) -> None:
+        super().__init__()
+        self.room, self.options = room, options
+
+    def forward(self, h: Tensor, mask: Tensor, **inputs: Any) -> tuple[Tensor, Info]:
+        """The proposed change and what is worth telling of it: all tensors of `info` have the cells first.
+
+        `h: (b, n, d)`, `mask: (b, n)` bool; the change is `(b, n, d)`, in the attention stage `(b, h, n, n)` from
+        query to key. Every input is optional. Padded tokens of h may hold anything finite.
+        """
+        raise NotImplementedError
+
+    def gate_shape(self) -> tuple[int, ...]:
+        """One gate a channel, or a head."""
+        return (self.room.nhead, 1, 1) if self.stage is Stage.ATTENTION else (self.room.d_model,)
+
+
+class Changes:
+    """What the layers of a network ask for between them; this one changes nothing."""
+
+    whole = False  # whether the last stage needs every token
+
+    def add(self, stage: Stage, h: Tensor) -> Tensor:
+        """The hidden states `(b, n, d)` after a stage."""
+        del stage
+        return h
+
+    def bias(self, h: Tensor) -> Tensor | None:
+        """What is added to the scores of every layer, `(b, h, n, n)`."""
+        del h
+        return None
+
+
+@dataclass
+class PartChanges(Changes):
+    """The gated proposals of parts; tells of them in `info` by part."""
+
+    parts: Mapping[str, Part]
+    gates: Mapping[str, Tensor]
+    mask: Tensor  # (b, n)
+    inputs: Mapping[str, Any]
+    info: dict[str, Info]
+
+    def __post_init__(self) -> None:
+        self.whole = any(part.stage is Stage.OUTPUT for part in self.parts.values())
+
+    def add(self, stage: Stage, h: Tensor) -> Tensor:
+        """The hidden states, with what the parts of the stage propose."""
+        change = self._sum(stage, h)
+        # a token beyond the mask's is the network's own (of the dataset) and of no concern to parts
+        return h if change is None else h + F.pad(change, (0, 0, 0, h.shape[1] - change.shape[1]))
+
+    def bias(self, h: Tensor) -> Tensor | None:
+        """The sum of the proposed scores."""
+        change = self._sum(Stage.ATTENTION, h)
+        extra = h.shape[1] - self.mask.shape[1]
+        return change if change is None or not extra else F.pad(change, (0, extra, 0, extra))
+
+    def _sum(self, stage: Stage, h: Tensor) -> Tensor | None:
+        """The gated proposals of a stage, summed in the order of names: sums of floats depend on theirs."""
+        total = None
+        for name, part in sorted(self.parts.items()):
+            if part.stage is not stage:
+                continue
+            own = {word: self.inputs[word] for word in part.reads if self.inputs.get(word) is not None}
+            delta, self.info[name] = part(h[:, : self.mask.shape[1]], self.mask, **own)
+            gated = delta * self.gates[name].to(delta.dtype)
+            total = gated if total is None else total + gated
+        return total
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, seen: Tensor | None = None) -> Tensor:
+    """Multihead attention of `q: (b, q, w)` to `k, v: (b, k, w)`; `seen: (b, q, k)` bool or float, or broadcast to it.
+
+    A query that may look at nothing gets zeros.
+    """
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    if seen is None:
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    if seen.dtype != torch.bool:
+        seen = seen.to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None]).transpose(1, 2).flatten(2)
+    some = seen.any(-1, keepdim=True)
+    o = F.scaled_dot_product_attention(q, k, v, attn_mask=(seen | ~some)[:, None])
+    return o.transpose(1, 2).flatten(2) * some
+
+
+def masked(h: Tensor, mask: Tensor) -> Tensor:
+    """`h: (b, n, d)` with zeros for padding."""
+    return h.masked_fill(~mask[..., None], 0.0)
