@@ -11,13 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtualcell.base import BaseEnhancedModel as BaseEnhancedModel
-    from virtualcell.network import StateEmbeddingModel as StateEmbeddingModel
+    from virtualcell.models import MODELS as MODELS
+    from virtualcell.models import CellularMemoryModel as CellularMemoryModel
+    from virtualcell.models import FullVirtualCellModel as FullVirtualCellModel
+    from virtualcell.models import HierarchicalGeneModel as HierarchicalGeneModel
+    from virtualcell.models import HierarchicalRegulatoryModel as HierarchicalRegulatoryModel
+    from virtualcell.models import HierarchicalTemporalModel as HierarchicalTemporalModel
+    from virtualcell.models import MultiScaleModel as MultiScaleModel
+    from virtualcell.models import RegulatoryConstrainedModel as RegulatoryConstrainedModel
+    from virtualcell.models import ResourceConstrainedModel as ResourceConstrainedModel
+    from virtualcell.models import StochasticCellularModel as StochasticCellularModel
+    from virtualcell.models import StochasticResourceModel as StochasticResourceModel
+    from virtualcell.models import TemporalDynamicsModel as TemporalDynamicsModel
+    from virtualcell.models import TemporalMemoryModel as TemporalMemoryModel
+    from virtualcell.part import Part as Part
+    from virtualcell.state import StateEmbeddingModel as StateEmbeddingModel
 
 __version__ = "0.1.0"
 
 _HOME = {
     "BaseEnhancedModel": "base",
-    "StateEmbeddingModel": "network",
+    "CellularMemoryModel": "models",
+    "FullVirtualCellModel": "models",
+    "HierarchicalGeneModel": "models",
+    "HierarchicalRegulatoryModel": "models",
+    "HierarchicalTemporalModel": "models",
+    "MODELS": "models",
+    "MultiScaleModel": "models",
+    "Part": "part",
+    "RegulatoryConstrainedModel": "models",
+    "ResourceConstrainedModel": "models",
+    "StateEmbeddingModel": "state",
+    "StochasticCellularModel": "models",
+    "StochasticResourceModel": "models",
+    "TemporalDynamicsModel": "models",
+    "TemporalMemoryModel": "models",
 }
 __all__ = sorted(_HOME)
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from virtualcell import checks
-from virtualcell.network import StateEmbeddingModel
 from virtualcell.options import NetworkOptions
 from virtualcell.part import Info, Part, PartChanges, Room
+from virtualcell.state import StateEmbeddingModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -71,7 +71,7 @@ class RegulationOptions:
     """Known edges from regulators to their targets."""
 
     gene_interaction_matrix: Table = None  # (g, g) signed; row = regulator, column = target
-    num_gene_types: int = 3  # 0 other, 1 regulator, 2 target, or any other naming
+    num_gene_types: int = 4  # 0 other, 1 regulator, 2 target, 3 both
     min_strength: float = 0.0  # edges weaker than this are no edges
 
     def __post_init__(self) -> None:
@@ -89,10 +89,12 @@ class MemoryOptions:
     """What a cell has been through."""
 
     memory_size: int = 1000  # slots of the bank
-    memory_dim: int = 64  # width of a slot
-    num_memory_types: int = 5  # kinds of slots, from short to long memory
+    memory_dim: int = 512  # numbers that a cell carries from call to call
+    num_memory_types: int = 5  # kinds of these, from short to long memory
     num_epigenetic_states: int = 3
-    memory_decay: float = 0.9  # share that the shortest memory keeps a call
+    memory_decay: float = (
+        0.9  # share that the shortest memory keeps a call; each kind forgets four times slower
+    )
     carry_memory: bool = (
         False  # calls without `previous_states` go on from the last call, till `reset_memory`
     )
@@ -101,8 +103,8 @@ class MemoryOptions:
         """Refuse values outside their range."""
         _whole(self, "memory_size", "memory_dim", "num_memory_types", "num_epigenetic_states")
         _share(self, "memory_decay")
-        if self.num_memory_types > self.memory_size:
-            refuse("num_memory_types", self.num_memory_types, f"at most memory_size = {self.memory_size}")
+        if self.num_memory_types > self.memory_dim:
+            refuse("num_memory_types", self.num_memory_types, f"at most memory_dim = {self.memory_dim}")
 
 
 @dataclass(frozen=True, kw_only=True)

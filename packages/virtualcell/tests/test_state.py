@@ -13,7 +13,7 @@ from cytosol.testing import (
     assert_state_round_trip,
 )
 from virtualcell.layers import Block
-from virtualcell.network import StateEmbeddingModel
+from virtualcell.state import StateEmbeddingModel
 
 SHAPE = {"token_dim": 12, "d_model": 16, "nhead": 4, "d_hid": 24, "nlayers": 3, "output_dim": 6}
 B, N = 3, 7
