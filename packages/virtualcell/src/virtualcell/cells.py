@@ -45,7 +45,8 @@ class About:
     def numbers(self, key: str) -> np.ndarray:
         """A column of obs as float64 (n,). DataError: no such column, a value that is no finite number."""
         if ("number", key) not in self._made:
-            column = self._complete(key).astype(str) if self._is_text(key) else self._complete(key)
+            column = self._complete(key)
+            column = column.astype(str) if column.dtype.kind not in "buif" else column
             values = np.full(len(column), np.nan)
             for i, value in enumerate(column):
                 try:
@@ -79,12 +80,16 @@ class About:
             self._made["array", key] = found
         return self._made["array", key]
 
+    def genes_like(self, beginnings: tuple[str, ...]) -> np.ndarray:
+        """Which genes have a name that begins so, in capitals, (g,) bool."""
+        key = "genes", " ".join(beginnings)
+        if key not in self._made:
+            self._made[key] = np.array([gene.upper().startswith(beginnings) for gene in self.genes.tolist()])
+        return self._made[key]
+
     def has(self, key: str) -> bool:
         """Whether there is a column of this name."""
         return key in self.obs
-
-    def _is_text(self, key: str) -> bool:
-        return self.obs[key].dtype.kind not in "buif"
 
     def _complete(self, key: str) -> Any:
         if key not in self.obs:

@@ -61,7 +61,9 @@ class GeneSets:
         if len(kept) > most_sets:
             kept = sorted(kept, key=lambda name: -len(inside[name]))[:most_sets]
             kept = [name for name in inside if name in set(kept)]
-            notes.append(f"{self.name}: the {most_sets} sets with most genes are kept (num_pathways)")
+            notes.append(
+                f"{self.name}: the {most_sets} sets with most genes are kept, as many as were asked for"
+            )
         of_gene: list[list[int]] = [[] for _ in genes]
         for number in sorted(range(len(kept)), key=lambda i: (len(inside[kept[i]]), i)):
             for gene in inside[kept[number]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+KEPT = 256 * 2**20  # bytes of the last blocks that are kept
 BLOCK = 128  # rows that are read at once
 HELD = 512 * 2**20  # bytes of a matrix that is read into memory where nothing else is said
 SAMPLED = 2048  # cells by which the kind of the numbers is judged
@@ -36,11 +37,9 @@ class CellSource:
     names the cell. The last blocks are kept, so that shuffled reading within a window costs one read a block.
     """
 
-    def __init__(
-        self, rows: Rows, about: About, notes: Sequence[str], *, fold: Any = None, kept: int = 256
-    ) -> None:
+    def __init__(self, rows: Rows, about: About, notes: Sequence[str], *, fold: Any = None) -> None:
         self.matrix, self.about, self.notes = rows, about, tuple(notes)
-        self._fold, self._kept = fold, kept
+        self._fold, self._size = fold, 0
         self._blocks: OrderedDict[int, sparse.csr_matrix] = OrderedDict()
 
     def __len__(self) -> int:
@@ -50,7 +49,7 @@ class CellSource:
         return self.__getitems__([row])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_blocks": OrderedDict()}
+        return {**self.__dict__, "_blocks": OrderedDict(), "_size": 0}
 
     def __getitems__(self, rows: Sequence[int] | np.ndarray) -> Cells:
         """The cells of these rows, in this order: a DataLoader asks so for a whole batch."""
@@ -79,8 +78,9 @@ class CellSource:
         if not block.has_sorted_indices:
             block.sort_indices()
         self._blocks[number] = block
-        while len(self._blocks) > self._kept:
-            self._blocks.popitem(last=False)
+        self._size += _held(block)
+        while self._size > KEPT and len(self._blocks) > 1:
+            self._size -= _held(self._blocks.popitem(last=False)[1])
         return block
 
     @property
@@ -213,6 +213,10 @@ def _opened(path: Path, key: str, *, backed: bool | None) -> tuple[Rows, Frames,
             root.close()
     rows: Rows = StoredRows(path, key) if matrix is None else HeldRows(matrix)
     return rows, (obs, var, obsm), path.name
+
+
+def _held(block: sparse.csr_matrix) -> int:
+    return block.data.nbytes + block.indices.nbytes + block.indptr.nbytes
 
 
 def _bytes(part: Any) -> int:

@@ -111,7 +111,7 @@ class StoredRows:
             return sparse.csr_matrix(np.asarray(found[start:stop], dtype=np.float32))
         first, last = int(self._starts[start]), int(self._starts[stop])
         data = np.asarray(found["data"][first:last], dtype=np.float32)
-        indices = np.asarray(found["indices"][first:last], dtype=np.int64)
+        indices = np.asarray(found["indices"][first:last], dtype=np.int32)
         made = sparse.csr_matrix((stop - start, self.shape[1]), dtype=np.float32)
         made.data, made.indices, made.indptr = data, indices, self._starts[start : stop + 1] - first
         return made
