@@ -344,7 +344,7 @@ def test_states_may_come_from_an_earlier_call(data):
     assert (loader(source[0])["previous_states"] == 1).all()
     loader = made(loaders.ResourceDataLoader, {"resource_key": "r"}).fit(source)
     assert (loader(source[0])["previous_resource_state"] == 0.5).all()
-    refused(lambda: made(loaders.MemoryDataLoader, {"memory_key": "m"}).fit(source), "64 columns, got 6")
+    refused(lambda: made(loaders.MemoryDataLoader, {"memory_key": "m"}).fit(source), "64 columns", "got 6")
 
 
 def test_rich_cells_have_more_resources(data, source):

@@ -1,7 +1,7 @@
 """Transformer cell models: what state a cell is in, and what a perturbation does to it.
 
-Legend of the models, the same in every module: b cells, n tokens (the CLS slot first), d width, h heads, g genes of a
-vocabulary. Masks are bool, True = real. Times are in hours.
+Legend, the same in every module: b cells of a batch, n tokens (the CLS slot first), d width, h heads, t token_dim, g
+genes, k memberships of a gene, p pathways, c compartments. Masks are bool, True = real. Times are in hours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtualcell.base import BaseEnhancedModel as BaseEnhancedModel
+    from virtualcell.blocks import ShuffledBlocks as ShuffledBlocks
+    from virtualcell.cells import Cells as Cells
+    from virtualcell.compartments import read_compartments as read_compartments
+    from virtualcell.faults import DataError as DataError
+    from virtualcell.loader_files import batches as batches
+    from virtualcell.loader_files import load_loader as load_loader
+    from virtualcell.loader_files import model_words as model_words
+    from virtualcell.loader_files import save_loader as save_loader
+    from virtualcell.loader_options import LoaderConfig as LoaderConfig
+    from virtualcell.loaders import BaseEnhancedLoader as BaseEnhancedLoader
+    from virtualcell.loaders import FullVirtualCellLoader as FullVirtualCellLoader
+    from virtualcell.loaders import HierarchicalDataLoader as HierarchicalDataLoader
+    from virtualcell.loaders import HierarchicalRegulatoryDataLoader as HierarchicalRegulatoryDataLoader
+    from virtualcell.loaders import HierarchicalTemporalDataLoader as HierarchicalTemporalDataLoader
+    from virtualcell.loaders import MemoryDataLoader as MemoryDataLoader
+    from virtualcell.loaders import MultiScaleDataLoader as MultiScaleDataLoader
+    from virtualcell.loaders import RegulatoryDataLoader as RegulatoryDataLoader
+    from virtualcell.loaders import ResourceDataLoader as ResourceDataLoader
+    from virtualcell.loaders import StochasticDataLoader as StochasticDataLoader
+    from virtualcell.loaders import StochasticResourceDataLoader as StochasticResourceDataLoader
+    from virtualcell.loaders import TemporalDataLoader as TemporalDataLoader
+    from virtualcell.loaders import TemporalMemoryDataLoader as TemporalMemoryDataLoader
+    from virtualcell.loaders import loader_for as loader_for
     from virtualcell.models import MODELS as MODELS
     from virtualcell.models import CellularMemoryModel as CellularMemoryModel
     from virtualcell.models import FullVirtualCellModel as FullVirtualCellModel
@@ -24,12 +47,57 @@ if TYPE_CHECKING:
     from virtualcell.models import StochasticResourceModel as StochasticResourceModel
     from virtualcell.models import TemporalDynamicsModel as TemporalDynamicsModel
     from virtualcell.models import TemporalMemoryModel as TemporalMemoryModel
+    from virtualcell.network import read_network as read_network
     from virtualcell.part import Part as Part
+    from virtualcell.pathways import read_gene_sets as read_gene_sets
+    from virtualcell.simulation import simulate as simulate
+    from virtualcell.simulation_options import SimulationOptions as SimulationOptions
+    from virtualcell.sources import CellSource as CellSource
+    from virtualcell.sources import open_cells as open_cells
     from virtualcell.state import StateEmbeddingModel as StateEmbeddingModel
+    from virtualcell.writing import predicted_cells as predicted_cells
+    from virtualcell.writing import with_embedding as with_embedding
+    from virtualcell.writing import write_cells as write_cells
 
 __version__ = "0.1.0"
 
+
+_LOADERS = (
+    "BaseEnhancedLoader",
+    "FullVirtualCellLoader",
+    "HierarchicalDataLoader",
+    "HierarchicalRegulatoryDataLoader",
+    "HierarchicalTemporalDataLoader",
+    "MemoryDataLoader",
+    "MultiScaleDataLoader",
+    "RegulatoryDataLoader",
+    "ResourceDataLoader",
+    "StochasticDataLoader",
+    "StochasticResourceDataLoader",
+    "TemporalDataLoader",
+    "TemporalMemoryDataLoader",
+    "loader_for",
+)
 _HOME = {
+    **dict.fromkeys(_LOADERS, "loaders"),
+    "CellSource": "sources",
+    "Cells": "cells",
+    "DataError": "faults",
+    "LoaderConfig": "loader_options",
+    "ShuffledBlocks": "blocks",
+    "SimulationOptions": "simulation_options",
+    "batches": "loader_files",
+    "load_loader": "loader_files",
+    "model_words": "loader_files",
+    "open_cells": "sources",
+    "predicted_cells": "writing",
+    "read_compartments": "compartments",
+    "read_gene_sets": "pathways",
+    "read_network": "network",
+    "save_loader": "loader_files",
+    "simulate": "simulation",
+    "with_embedding": "writing",
+    "write_cells": "writing",
     "BaseEnhancedModel": "base",
     "CellularMemoryModel": "models",
     "FullVirtualCellModel": "models",

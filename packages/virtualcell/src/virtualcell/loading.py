@@ -150,7 +150,7 @@ class BaseEnhancedLoader(LoaderStats):
     def reads(self) -> tuple[str, ...]:
         """The words of a batch that this loader's model reads."""
         own = (word for step in self.steps for word in step.reads)
-        return tuple(dict.fromkeys((*NETWORK, "gene_ids", *own)))
+        return tuple(dict.fromkeys((*NETWORK, *own)))
 
     def inputs(self, batch: Batch, reads: Sequence[str] = ()) -> Batch:
         """The words of a batch that go into a model; reads: those that its parts understand, else this loader's."""

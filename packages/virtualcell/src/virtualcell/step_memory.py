@@ -41,10 +41,10 @@ class Memory(Step):
         words: dict[str, Any] = {"width": options.memory_dim, "key": config.memory_key}
         if config.memory_key is not None:
             found = about.array(config.memory_key).shape[1]
-            if found != options.memory_dim:
-                refuse(
-                    f"obsm[{config.memory_key!r}]: expected memory_dim = {options.memory_dim} columns, got {found}"
-                )
+            allowed = options.memory_dim, options.memory_dim + options.num_epigenetic_states
+            if found not in allowed:
+                widths = f"memory_dim = {allowed[0]} columns, or {allowed[1]} with epigenetic states"
+                refuse(f"obsm[{config.memory_key!r}]: expected {widths}, got {found}")
             return cls({}, words, (f"memory: states are read from obsm[{config.memory_key!r}]",))
         if not about.has(config.history_key) and config.history_key == LoaderConfig.history_key:
             note = f"obs[{config.history_key!r}] is absent, no previous_states are made; cfg history_key says where"

@@ -23,7 +23,7 @@ class Regulation(GroupStep):
 
     name: ClassVar[str] = "regulatory"
     Options: ClassVar[type[Any] | None] = RegulatoryOptions
-    reads: ClassVar[tuple[str, ...]] = ("gene_types", "tf_mask", "target_mask")
+    reads: ClassVar[tuple[str, ...]] = ("gene_ids", "gene_types", "tf_mask", "target_mask")
 
     @classmethod
     def fit(cls, seen: Seen, options: RegulatoryOptions) -> Regulation:
