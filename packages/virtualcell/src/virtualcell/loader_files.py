@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def save_loader(loader: BaseEnhancedLoader, path: str | os.PathLike[str], *, for
         path,
         kind=type(loader).__name__,
         package="virtualcell",
-        version="0.1.0",
+        version=version("virtualcell"),
         config=_settings(loader),
         tensors=tensors,
         extra=extra,
