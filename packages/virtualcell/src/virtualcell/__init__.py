@@ -50,11 +50,16 @@ if TYPE_CHECKING:
     from virtualcell.network import read_network as read_network
     from virtualcell.part import Part as Part
     from virtualcell.pathways import read_gene_sets as read_gene_sets
+    from virtualcell.response_data import ResponseData as ResponseData
+    from virtualcell.response_data import respond as respond
+    from virtualcell.response_net import ResponseNet as ResponseNet
+    from virtualcell.response_options import ResponseOptions as ResponseOptions
     from virtualcell.simulation import simulate as simulate
     from virtualcell.simulation_options import SimulationOptions as SimulationOptions
     from virtualcell.sources import CellSource as CellSource
     from virtualcell.sources import open_cells as open_cells
     from virtualcell.state import StateEmbeddingModel as StateEmbeddingModel
+    from virtualcell.training_response import train_response as train_response
     from virtualcell.writing import predicted_cells as predicted_cells
     from virtualcell.writing import with_embedding as with_embedding
     from virtualcell.writing import write_cells as write_cells
@@ -109,6 +114,11 @@ _HOME = {
     "Part": "part",
     "RegulatoryConstrainedModel": "models",
     "ResourceConstrainedModel": "models",
+    "ResponseData": "response_data",
+    "ResponseNet": "response_net",
+    "ResponseOptions": "response_options",
+    "respond": "response_data",
+    "train_response": "training_response",
     "StateEmbeddingModel": "state",
     "StochasticCellularModel": "models",
     "StochasticResourceModel": "models",
