@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from virtualcell.arc import from_arc_state_dict as from_arc_state_dict
     from virtualcell.base import BaseEnhancedModel as BaseEnhancedModel
     from virtualcell.blocks import ShuffledBlocks as ShuffledBlocks
     from virtualcell.cells import Cells as Cells
@@ -92,6 +93,7 @@ _HOME = {
     "ShuffledBlocks": "blocks",
     "SimulationOptions": "simulation_options",
     "batches": "loader_files",
+    "from_arc_state_dict": "arc",
     "load_loader": "loader_files",
     "model_words": "loader_files",
     "open_cells": "sources",

@@ -1,0 +1,183 @@
+"""Populations of cells, one a context and perturbation: means, variances and detection rates of log expression.
+
+Letters: m populations, g genes. Read in blocks: only (m, g) arrays are held, however many cells there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from virtualcell.faults import few, nearest, refuse
+from virtualcell.names import CONTROL, PERTURBATION
+from virtualcell.sources import CellSource, open_cells
+from virtualcell.writing import log_per
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from virtualcell.cells import Cells
+
+JOINT = "+"  # between perturbations that were done at once
+EVERYWHERE = "all"  # the one context, where none is told apart
+BLOCK = 1024  # cells that are read at once
+
+
+@dataclass(frozen=True, eq=False)
+class Populations:
+    """Each row is the cells of one context and perturbation, in the order of their names, controls first.
+
+    genes (g,) text; contexts, perturbations (m,) text; mean, variance, detected (m, g) float64 of log1p of counts per
+    10,000: the mean, the unbiased variance (0 for one cell), the share of cells with any count; cells (m,) int64.
+    control: the word of untouched cells. Combinations are `A+B`, their names in order, without the control's word.
+    """
+
+    genes: np.ndarray
+    contexts: np.ndarray
+    perturbations: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    detected: np.ndarray
+    cells: np.ndarray
+    control: str = CONTROL
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """All contexts, once each."""
+        return tuple(dict.fromkeys(self.contexts.tolist()))
+
+    @property
+    def perturbation_names(self) -> tuple[str, ...]:
+        """All perturbations but the control, once each, in order."""
+        return tuple(sorted(set(self.perturbations.tolist()) - {self.control}))
+
+    def has(self, context: str, perturbation: str) -> bool:
+        """Whether there are such cells."""
+        return bool(self._found(context, perturbation).any())
+
+    def where(self, context: str, perturbation: str) -> int:
+        """The row of a context and perturbation. DataError where there are no such cells."""
+        found = self._found(context, perturbation)
+        if not found.any():
+            known = self.context_names
+            if context not in known:
+                refuse(f"context {context!r}: {nearest(context, known)}")
+            there = self.perturbations[self.contexts == context].tolist()
+            refuse(f"{context}: perturbation {perturbation!r}: {nearest(perturbation, there)}")
+        return int(found.argmax())
+
+    def control_of(self, context: str) -> np.ndarray:
+        """The mean of a context's control cells (g,). DataError where there are none."""
+        return self.mean[self.where(context, self.control)]
+
+    def delta(self, context: str, perturbation: str) -> np.ndarray:
+        """The mean of a population minus that of its context's control cells (g,)."""
+        return self.mean[self.where(context, perturbation)] - self.control_of(context)
+
+    def done_in(self, context: str) -> tuple[str, ...]:
+        """Perturbations of a context that has control cells too, in order."""
+        if not self.has(context, self.control):
+            return ()
+        return tuple(sorted(set(self.perturbations[self.contexts == context].tolist()) - {self.control}))
+
+    def seen_in(self, perturbation: str) -> tuple[str, ...]:
+        """Contexts that have cells of a perturbation and control cells."""
+        return tuple(c for c in self.context_names if self.has(c, perturbation) and self.has(c, self.control))
+
+    def standard_error(self, row: int) -> np.ndarray:
+        """Of the mean of a population (g,)."""
+        return np.sqrt(self.variance[row] / self.cells[row])
+
+    def take(self, rows: np.ndarray) -> Populations:
+        """Some of the populations: places (r,), or which (m,) bool."""
+        names = ("contexts", "perturbations", "mean", "variance", "detected", "cells")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def parts(self, perturbation: str) -> tuple[str, ...]:
+        """The single perturbations of a combination, in order."""
+        return split(perturbation, control=self.control)
+
+    def _found(self, context: str, perturbation: str) -> np.ndarray:
+        name = canonical(perturbation, control=self.control)
+        return (self.contexts == context) & (self.perturbations == name)
+
+
+def split(name: str, *, control: str = CONTROL) -> tuple[str, ...]:
+    """The parts of `A+B`, in order, without the control's word; a name with an empty part is one name."""
+    parts = [part.strip() for part in name.split(JOINT)]
+    if not all(parts):
+        return (name,)
+    return tuple(sorted({part for part in parts if part != control})) or (control,)
+
+
+def canonical(name: str, *, control: str = CONTROL) -> str:
+    """One name for `A+B`, `B+A`, and `A+B+control`."""
+    return JOINT.join(split(name, control=control))
+
+
+def read_populations(
+    cells: CellSource | AnnData | Path | str | os.PathLike[str],
+    *,
+    perturbation_key: str = PERTURBATION,
+    context_key: str | None = None,
+    control: str = CONTROL,
+) -> Populations:
+    """The populations of all cells. context_key: a column of obs; without, all cells are of one context, `all`.
+
+    Counts and linear values are brought to log1p of 10,000 a cell, log values are taken as they are. Raises DataError:
+    no such column, a cell without a label, no control cells at all.
+    """
+    source = cells if isinstance(cells, CellSource) else open_cells(cells)
+    labels = source.about.labels(perturbation_key).astype(str)
+    names = {label: canonical(label, control=control) for label in np.unique(labels)}
+    done = np.array([names[label] for label in labels])
+    if control not in set(done.tolist()):
+        refuse(
+            f"{source.about.name}: obs[{perturbation_key!r}]: expected control cells {control!r}, "
+            f"there is {few(sorted(set(done.tolist())))}; --control says what they are called"
+        )
+    places = np.full(len(done), EVERYWHERE) if context_key is None else source.about.labels(context_key)
+    pairs = sorted(
+        set(zip(places.tolist(), done.tolist(), strict=True)), key=lambda p: (p[0], p[1] != control, p[1])
+    )
+    row_of = {pair: row for row, pair in enumerate(pairs)}
+    rows = np.array([row_of[pair] for pair in zip(places.tolist(), done.tolist(), strict=True)])
+    return Populations(
+        source.about.genes,
+        np.array([context for context, _ in pairs], dtype=object),
+        np.array([name for _, name in pairs], dtype=object),
+        *_moments(source, rows, len(pairs)),
+        np.bincount(rows, minlength=len(pairs)),
+        control,
+    )
+
+
+def log_values(cells: Cells) -> sparse.csr_matrix:
+    """log1p of counts per 10,000 (b, g), whatever the file holds; log values as they are."""
+    return cells.counts if cells.about.kind == "log" else log_per(cells.counts)
+
+
+def _moments(source: CellSource, rows: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, variance and detection rate of each population, (m, g)."""
+    shape = m, len(source.about.genes)
+    total, squares, seen = (np.zeros(shape) for _ in range(3))
+    for cells in source.blocks(BLOCK):
+        values = sparse.csr_matrix(log_values(cells), dtype=np.float64)
+        own, place = np.unique(rows[cells.rows], return_inverse=True)
+        ones = np.ones(len(place))
+        of_row = sparse.csr_matrix((ones, (place, np.arange(len(place)))), shape=(len(own), len(place)))
+        for held, part in ((total, values), (squares, values.multiply(values)), (seen, values > 0)):
+            held[own] += sparse.csr_matrix(of_row @ part).toarray()
+    n = np.bincount(rows, minlength=m)[:, None].astype(np.float64)
+    mean = total / n
+    variance = np.maximum(squares - n * mean**2, 0.0) / np.maximum(n - 1, 1)
+    return mean, np.where(n > 1, variance, 0.0), seen / n
