@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from virtualcell.network import read_network as read_network
     from virtualcell.part import Part as Part
     from virtualcell.pathways import read_gene_sets as read_gene_sets
+    from virtualcell.populations import Populations as Populations
+    from virtualcell.populations import read_populations as read_populations
     from virtualcell.response_data import ResponseData as ResponseData
     from virtualcell.response_data import respond as respond
     from virtualcell.response_net import ResponseNet as ResponseNet
@@ -97,10 +99,12 @@ _HOME = {
     "load_loader": "loader_files",
     "model_words": "loader_files",
     "open_cells": "sources",
+    "Populations": "populations",
     "predicted_cells": "writing",
     "read_compartments": "compartments",
     "read_gene_sets": "pathways",
     "read_network": "network",
+    "read_populations": "populations",
     "save_loader": "loader_files",
     "simulate": "simulation",
     "with_embedding": "writing",
