@@ -1,14 +1,26 @@
-"""The command line of `virtualcell`, which has no verbs yet."""
+"""The command line of `virtualcell`: what state a cell is in, and what a perturbation makes of it."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from cytosol import cli
+from virtualcell.verbs import making, tables
 
-app = cli.nothing_yet("virtualcell", "Transformer cell models, twelve enhanced models, nine loaders")
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+app = cli.app("virtualcell", "What state a cell is in, and what a perturbation makes of it.")
+VERBS = (
+    tables.models,
+    tables.loaders,
+    making.simulate,
+    making.annotate,
+)
+for verb in VERBS:
+    app.command(verb.__name__)(verb)
 
 
 def main() -> NoReturn:
-    """Say so, and leave with exit code 1."""
+    """Run it and leave with its exit code."""
     cli.main(app)

@@ -1,0 +1,107 @@
+"""What verbs share: options, recipes, what may be written, what is said.
+
+Nothing heavy is imported before a verb runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from cytosol.config import load as load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from virtualcell.sources import CellSource
+
+Options = TypeVar("Options")
+
+CELLS = "F.h5ad|F.zarr"  # what `cells_of` reads
+Data = Annotated[Path, typer.Option("--data", metavar=CELLS, help="Cells as AnnData.")]
+Out = Annotated[Path, typer.Option("--out", metavar=CELLS, help="AnnData to write.")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory to write.")]
+Model = Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")]
+Control = Annotated[
+    str, typer.Option("--control", metavar="WORD", help="Untouched cells in the condition key.")
+]
+ConditionKey = Annotated[
+    str,
+    typer.Option(
+        "--condition-key", metavar="KEY", help="Column of obs: what was done to a cell, A+B for both."
+    ),
+]
+ContextKey = Annotated[
+    str, typer.Option("--context-key", metavar="KEY", help="Column of obs: cell type, line, replicate.")
+]
+Layer = Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Of `layers`, instead of X.")]
+Pathways = Annotated[
+    Path | None, typer.Option("--pathways", metavar="G.gmt", help="Gene sets: GMT, or a table pathway, gene.")
+]
+Network = Annotated[
+    Path | None,
+    typer.Option("--network", metavar="N.tsv", help="Regulators: a table tf, target, mode or mor."),
+]
+Compartments = Annotated[
+    Path | None, typer.Option("--compartments", metavar="C.tsv", help="Places: a table gene, compartment.")
+]
+
+
+def say(text: str) -> None:
+    """One line to stderr: notes and progress, never results."""
+    typer.echo(text, err=True)
+
+
+def say_all(notes: Iterable[str]) -> None:
+    """Notes, one a line."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def recipe(options: type[Options], file: Path | None, keys: list[str], *, seed: int | None) -> Options:
+    """Settings with a field `seed`: defaults, the recipe's file, the `key=value` words, --seed."""
+    config: Any = load_config(options, file=file, overrides=keys)
+    return config if seed is None else replace(config, seed=seed)
+
+
+def writable(file: Path, *suffixes: str) -> None:
+    """Refuse, before any work, a file that has another suffix, or whose folder is not there."""
+    if file.suffix.lower() not in suffixes:
+        msg = f"{file}: expected a file ending in {' or '.join(suffixes)}, got {file.name!r}"
+        raise ValueError(msg)
+    if not file.parent.is_dir():
+        msg = f"{file}: expected a folder to write into, {file.parent} does not exist"
+        raise ValueError(msg)
+
+
+def cells_of(file: Path, *, layer: str | None = None) -> CellSource:
+    """The cells of a file, from disk where they are many; what was recognised is said."""
+    from virtualcell.sources import open_cells
+
+    source = open_cells(file, layer=layer)
+    say_all(source.notes)
+    return source
+
+
+def meta(files: Iterable[Path], seed: int) -> dict[str, object]:
+    """What was compared, for whoever reads the numbers later."""
+    from virtualcell import __version__
+
+    seen = {file.name: _sha256(file) for file in files}
+    return {"package": "virtualcell", "version": __version__, "files": seen, "seed": seed}
+
+
+def _sha256(file: Path) -> str:
+    """Of a file, or of all files of a zarr folder with their names."""
+    made = hashlib.sha256()
+    for part in sorted(file.rglob("*")) if file.is_dir() else [file]:
+        if part.is_file():
+            made.update(part.relative_to(file).as_posix().encode() if file.is_dir() else b"")
+            with part.open("rb") as stream:
+                while chunk := stream.read(2**20):
+                    made.update(chunk)
+    return made.hexdigest()

@@ -1,0 +1,118 @@
+"""Every verb from end to end on simulated cells: files, exit codes, what is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import anndata
+import pytest
+
+from cytosol.cli import run
+from virtualcell.cli import VERBS, app
+
+SMALL = ["cells=300", "genes=40", "regulators=5", "targets=4", "pathways=4", "hours=[6]"]
+
+
+def sh(*words):
+    return run(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("cli")
+    assert sh("simulate", "--out", made / "world", "--seed", 1, *SMALL) == 0
+    return made
+
+
+def test_every_verb_has_help_and_help_is_light():
+    verbs = [verb.__name__ for verb in VERBS]
+    code = (
+        "import sys; from cytosol.cli import run; from virtualcell.cli import app\n"
+        f"codes = [run(app, [verb, '--help']) for verb in {verbs}]\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'anndata', 'h5py', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy or codes) if heavy or any(codes) else 0)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert [verb for verb in verbs if f"virtualcell {verb} " not in process.stdout] == []
+
+
+def test_simulated_cells_have_their_truth_beside_them(folder):
+    cells = anndata.read_h5ad(folder / "world" / "cells.h5ad")
+    assert cells.shape == (300, 40)
+    assert {path.name for path in (folder / "world").iterdir()} == {
+        "cells.h5ad",
+        "network.tsv",
+        "pathways.gmt",
+        "compartments.tsv",
+    }
+    assert sh("simulate", "--out", folder / "again", "--seed", 1, *SMALL) == 0
+    again = anndata.read_h5ad(folder / "again" / "cells.h5ad")
+    assert (again.X != cells.X).nnz == 0
+
+
+def test_the_twelve_models_are_told(capsys):
+    assert sh("models") == 0
+    said = capsys.readouterr().out
+    assert sum("Model" in line.partition(" ")[0] for line in said.splitlines()) == 12
+    assert "hierarchy temporal regulation memory stochastic resources scales" in said
+    assert sh("models", "HierarchicalTemporalModel") == 0
+    said = capsys.readouterr().out
+    assert "parts: hierarchy, temporal" in said
+    assert any(line.split() == ["num_pathways", "1000"] for line in said.splitlines())
+    assert any(line.split() == ["token_dim", "required"] for line in said.splitlines())
+
+
+def test_the_loaders_are_told(capsys):
+    assert sh("loaders") == 0
+    said = capsys.readouterr().out
+    assert sum("Loader" in line.partition(" ")[0] for line in said.splitlines()) == 13
+    assert sh("loaders", "TemporalDataLoader") == 0
+    said = capsys.readouterr().out
+    assert "model: TemporalDynamicsModel" in said
+    assert any(line.split() == ["temporal_sampling_strategy", "'uniform'"] for line in said.splitlines())
+
+
+def test_annotations_are_matched_and_written(folder, capsys):
+    world = folder / "world"
+    files = ["--pathways", world / "pathways.gmt", "--network", world / "network.tsv"]
+    words = ["annotate", "--data", world / "cells.h5ad", *files, "--out", folder / "matched"]
+    assert sh(*words, "--format", "npz") == 0
+    said = capsys.readouterr()
+    assert "4 pathways" in said.out
+    assert "raw counts" in said.err
+    assert {path.name for path in (folder / "matched").iterdir()} == {
+        "pathways.npz",
+        "network.npz",
+        "genes.csv",
+    }
+    assert sh(*words) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("models HierarchicalTemporalModle", "did you mean 'HierarchicalTemporalModel'"),
+        ("loaders TimeLoader", "loader 'TimeLoader'"),
+        ("simulate --out {}/x cell=5", "did you mean 'cells'"),
+        ("simulate --out {}/x cells=0", "cells: expected a number >= 1"),
+        ("simulate --out {}/world", "exists already"),
+        ("annotate --data {}/world/cells.h5ad --out {}/x", "at least one of --pathways"),
+        ("annotate --data {}/none.h5ad --out {}/x --pathways {}/world/pathways.gmt", "no such file"),
+        (
+            "annotate --data {}/world/cells.h5ad --out {}/x --pathways {}/none.gmt",
+            "none.gmt: expected a file",
+        ),
+        (
+            "annotate --data {}/world/cells.h5ad --out {}/x --network {}/world/compartments.tsv",
+            "a column 'tf'",
+        ),
+    ],
+)
+def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
+    assert sh(*(word.format(folder) for word in words.split())) == 2
+    err = capsys.readouterr().err.strip().splitlines()
+    assert said in err[-1], err
+    assert not (folder / "x").exists()
