@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from cytosol.trees import Forest, forest_of
 from stedm import graph
 from stedm.graph import alike, apart, joined, near, with_themselves
-from stedm.trees import Forest, forest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

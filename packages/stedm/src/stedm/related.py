@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytosol.trees import Forest
 from stedm import embed, graph, pairs
 from stedm.config import PairConfig
 from stedm.metrics import fit_similarity
 from stedm.tissue import rms_radius
-from stedm.trees import Forest
 from stedm.unfold import disagreement, unfold
 
 if TYPE_CHECKING:

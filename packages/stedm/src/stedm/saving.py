@@ -9,6 +9,7 @@ import torch
 
 from cytosol.bundle import BundleError, load_bundle, save_bundle
 from cytosol.config import from_dict, to_dict
+from cytosol.trees import from_arrays
 from stedm.base import Regression
 from stedm.components import Components
 from stedm.confidence import ErrorModel
@@ -19,7 +20,6 @@ from stedm.networks import Networks
 from stedm.place import Model
 from stedm.related import PairStage
 from stedm.structure import StructureNet
-from stedm.trees import from_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from stedm.trees import forest_of, from_arrays
+from cytosol.trees import forest_of, from_arrays
 
 
 def test_a_classifier_and_a_regressor_are_reproduced_also_from_arrays():
