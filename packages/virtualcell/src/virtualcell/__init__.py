@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from virtualcell.blocks import ShuffledBlocks as ShuffledBlocks
     from virtualcell.cells import Cells as Cells
     from virtualcell.compartments import read_compartments as read_compartments
+    from virtualcell.config import EmbeddingConfig as EmbeddingConfig
+    from virtualcell.embedding import EmbeddingModel as EmbeddingModel
+    from virtualcell.embedding import fit_embedding as fit_embedding
     from virtualcell.faults import DataError as DataError
     from virtualcell.loader_files import batches as batches
     from virtualcell.loader_files import load_loader as load_loader
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
     from virtualcell.response_data import respond as respond
     from virtualcell.response_net import ResponseNet as ResponseNet
     from virtualcell.response_options import ResponseOptions as ResponseOptions
+    from virtualcell.saving import load_embedding as load_embedding
+    from virtualcell.saving import save_embedding as save_embedding
     from virtualcell.simulation import simulate as simulate
     from virtualcell.simulation_options import SimulationOptions as SimulationOptions
     from virtualcell.sources import CellSource as CellSource
@@ -91,6 +96,11 @@ _HOME = {
     "CellSource": "sources",
     "Cells": "cells",
     "DataError": "faults",
+    "EmbeddingConfig": "config",
+    "EmbeddingModel": "embedding",
+    "fit_embedding": "embedding",
+    "load_embedding": "saving",
+    "save_embedding": "saving",
     "LoaderConfig": "loader_options",
     "ShuffledBlocks": "blocks",
     "SimulationOptions": "simulation_options",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol import cli
-from virtualcell.verbs import making, tables
+from virtualcell.verbs import embedding, making, tables, training
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -16,6 +16,8 @@ VERBS = (
     tables.loaders,
     making.simulate,
     making.annotate,
+    training.train,
+    embedding.embed,
 )
 for verb in VERBS:
     app.command(verb.__name__)(verb)

@@ -28,12 +28,15 @@ def negative_binomial(counts: Tensor, mean: Tensor, log_dispersion: Tensor) -> T
     `counts`: 0 and more, fractions too; `mean`: 0 and more. With r = exp(-log_dispersion) and p = r / (r + mean) it is
     scipy's `nbinom.logpmf(counts, r, p)`; towards -inf it is Poisson's.
     """
-    mean = mean.clamp_min(TINY)
-    over = torch.exp(log_dispersion)
-    rest = torch.log1p(over * mean)
-    r = 1 / over
-    made = _rising(counts, r, log_dispersion) - torch.lgamma(counts + 1)
-    return made + counts * (torch.log(mean) - rest) - r * rest
+    counts, mean, log_dispersion = torch.broadcast_tensors(counts, mean.clamp_min(TINY), log_dispersion)
+    r = torch.exp(-log_dispersion)
+    rest = torch.log1p(mean / r)
+    made = -r * rest
+    # most counts are 0, and what follows is 0 for them
+    at = (counts > 0).nonzero(as_tuple=True)
+    x, own = counts[at], log_dispersion[at]
+    more = _rising(x, r[at], own) - torch.lgamma(x + 1) + x * (torch.log(mean[at]) - rest[at])
+    return made.index_put(at, more, accumulate=True)
 
 
 def energy_distance(

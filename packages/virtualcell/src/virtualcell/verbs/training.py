@@ -1,0 +1,104 @@
+"""`train`: a model that embeds cells, or one that predicts what a perturbation makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from cytosol import cli
+from virtualcell.verbs import common
+
+RECIPE, HISTORY, RUNS = "config.yaml", "history.csv", "runs"
+
+Task = Annotated[Literal["embedding", "perturbation"], typer.Option("--task", help="What is learned.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="One of `virtualcell models`, or StateEmbeddingModel."),
+]
+Word = typer.Option(metavar="WORD", help="Untouched cells in the condition key (perturbation).")
+Condition = typer.Option(metavar="KEY", help="Column of obs: what was done to a cell (perturbation).")
+Context = typer.Option(metavar="KEY", help="Column of obs: cell type, line, replicate (perturbation).")
+
+
+def train(
+    *,
+    data: common.Data,
+    task: Task,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")],
+    model: ModelName = None,
+    control: Annotated[str | None, Word] = None,
+    condition_key: Annotated[str | None, Condition] = None,
+    context_key: Annotated[str | None, Context] = None,
+    pathways: common.Pathways = None,
+    network: common.Network = None,
+    compartments: common.Compartments = None,
+    layer: common.Layer = None,
+    config: cli.ConfigFile = None,
+    seed: cli.Seed = None,
+    device: cli.Device = "auto",
+    resume: cli.Resume = False,
+    force: cli.Force = False,
+    overrides: cli.Overrides,
+) -> None:
+    """Learn from cells, for instance: train --data F.h5ad --task embedding --out DIR batch_key=condition genes=500."""
+    cli.refuse_existing(out, force=force, resume=resume)
+    files = {"pathways": pathways, "network": network, "compartments": compartments}
+    annotations = {name: file for name, file in files.items() if file is not None}
+    words = {"control": control, "condition_key": condition_key, "context_key": context_key}
+    given = {name: word for name, word in words.items() if word is not None}
+    shared: dict[str, Any] = {
+        "data": data, "out": out, "model": model, "layer": layer, "annotations": annotations, "config": config,
+        "seed": seed, "device": device, "resume": resume, "force": force, "overrides": overrides,
+    }  # fmt: skip
+    if task == "perturbation":
+        _perturbation(**shared, **given)
+    if given:
+        option = next(iter(given)).replace("_", "-")
+        msg = f"--{option}: belongs to --task perturbation; embeddings are told of batches by batch_key=KEY"
+        raise ValueError(msg)
+    _embedding(**shared)
+
+
+def _perturbation(**words: Any) -> NoReturn:
+    del words
+    msg = "--task perturbation: not there yet; --task embedding is"
+    raise ValueError(msg)
+
+
+def _embedding(
+    *,
+    data: Path,
+    out: Path,
+    model: str | None,
+    layer: str | None,
+    annotations: dict[str, Path],
+    config: Path | None,
+    seed: int | None,
+    device: str,
+    resume: bool,
+    force: bool,
+    overrides: list[str],
+) -> None:
+    """Train a model that embeds cells, and write it."""
+    from cytosol.config import save as save_config
+    from virtualcell.config import EmbeddingConfig
+    from virtualcell.embedding import fit_embedding
+    from virtualcell.saving import save_embedding
+
+    chosen = common.recipe(EmbeddingConfig, config, overrides, seed=seed)
+    if model is not None:
+        chosen = replace(chosen, model=model)
+    if device != "auto":
+        chosen = replace(chosen, trainer=replace(chosen.trainer, device=device))
+    source = common.cells_of(data, layer=layer)
+    made = fit_embedding(source, chosen, out=out / RUNS, annotations=annotations, resume=resume, force=force)
+    common.say_all(made.loader.notes[len(source.notes) :])
+    save_embedding(made, out, force=force or resume)
+    save_config(chosen, out / RECIPE)
+    if made.history is not None:
+        made.history.to_csv(out / HISTORY, index=False)
+    typer.echo(f"{out}: {chosen.model}, {len(source)} cells, {len(made.loader.features.genes)} genes, "
+               f"{made.facts['steps']} steps; next: virtualcell embed {out} --data {data} --out G.h5ad")  # fmt: skip
