@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -91,6 +92,39 @@ def test_annotations_are_matched_and_written(folder, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_simple_methods_are_scored(folder, capsys):
+    data = folder / "world" / "cells.h5ad"
+    words = ["evaluate", "--baselines", "--data", data, "--condition-key", "perturbation"]
+    assert sh(*words, "--hold-out", "cell_type=each", "--json", folder / "b.json") == 0
+    found = json.loads((folder / "b.json").read_text())
+    assert set(found["meta"]) == {"package", "version", "files", "seed"}
+    assert list(found["meta"]["files"]) == ["cells.h5ad"]
+    assert {"no change", "mean delta", "nearest delta", "additive"} <= {
+        row["method"] for row in found["rows"]
+    }
+    assert {row["dataset"] for row in found["rows"]} == {"type1", "type2"}
+    said = capsys.readouterr()
+    assert "Pearson d" in said.out
+    assert sh(*words, "--hold-out", "perturbation=KO_TF001", "--json", folder / "p.json") == 0
+    rows = json.loads((folder / "p.json").read_text())["rows"]
+    assert {row["task"] for row in rows} == {"KO_TF001"}
+
+
+def test_a_prediction_is_scored(folder, capsys):
+    cells = anndata.read_h5ad(folder / "world" / "cells.h5ad")
+    cells[cells.obs["perturbation"] == "KO_TF001"].copy().write_h5ad(folder / "made.h5ad")
+    files = ["--pred", folder / "made.h5ad", "--truth", folder / "world" / "cells.h5ad"]
+    assert sh("evaluate", *files, "--json", folder / "s.json") == 0
+    found = json.loads((folder / "s.json").read_text())
+    perfect = [
+        row["value"]
+        for row in found["rows"]
+        if (row["method"], row["metric"]) == ("prediction", "pearson_delta")
+    ]
+    assert perfect == pytest.approx([1.0, 1.0])
+    assert "prediction" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -99,6 +133,19 @@ def test_annotations_are_matched_and_written(folder, capsys):
         ("simulate --out {}/x cell=5", "did you mean 'cells'"),
         ("simulate --out {}/x cells=0", "cells: expected a number >= 1"),
         ("simulate --out {}/world", "exists already"),
+        ("evaluate --json {}/x", "expected a file ending in .json"),
+        ("evaluate --json {}/z.json", "--pred: expected"),
+        ("evaluate --json {}/z.json --baselines", "--data: expected"),
+        ("evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad", "--hold-out: expected"),
+        ("evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad --hold-out type1", "KEY=VALUE"),
+        (
+            "evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad --hold-out cell_type=x",
+            "'condition'",
+        ),
+        (
+            "evaluate --json {}/z.json --pred a.h5ad --truth b.h5ad --data c.h5ad",
+            "--data: is not used with --pred",
+        ),
         ("annotate --data {}/world/cells.h5ad --out {}/x", "at least one of --pathways"),
         ("annotate --data {}/none.h5ad --out {}/x --pathways {}/world/pathways.gmt", "no such file"),
         (
@@ -116,3 +163,4 @@ def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
     err = capsys.readouterr().err.strip().splitlines()
     assert said in err[-1], err
     assert not (folder / "x").exists()
+    assert not (folder / "z.json").exists()

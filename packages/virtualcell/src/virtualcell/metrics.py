@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Kernel = Callable[[np.ndarray], np.ndarray]
 
 TOP, OVERLAP = 20, 50  # genes
-VARIABLE = 200  # genes whose correlations are compared
+VARIABLE = 100  # genes whose correlations are compared
 NEIGHBOURS = 15
 FLAT = 1e-12  # a standard deviation below this share of the largest value is rounding
 _ROWS = 256  # cells whose distances to all others are held at once
