@@ -32,6 +32,31 @@ NAMES = {
         "store_genome_metadata",
         "train",
     ),
+    "virtualcell": (
+        "BaseEnhancedLoader",
+        "BaseEnhancedModel",
+        "CellularMemoryModel",
+        "FullVirtualCellLoader",
+        "FullVirtualCellModel",
+        "HierarchicalDataLoader",
+        "HierarchicalGeneModel",
+        "HierarchicalRegulatoryModel",
+        "HierarchicalTemporalModel",
+        "MemoryDataLoader",
+        "MultiScaleDataLoader",
+        "MultiScaleModel",
+        "RegulatoryConstrainedModel",
+        "RegulatoryDataLoader",
+        "ResourceConstrainedModel",
+        "ResourceDataLoader",
+        "StateEmbeddingModel",
+        "StochasticCellularModel",
+        "StochasticDataLoader",
+        "StochasticResourceModel",
+        "TemporalDataLoader",
+        "TemporalDynamicsModel",
+        "TemporalMemoryModel",
+    ),
 }
 MODULES = {
     "mediacvae.db": ("store_genome_growth_observation", "store_genome_metadata"),
@@ -44,7 +69,45 @@ MODULES = {
     ),
     "mediacvae.model": ("ConditionalMediaVAE",),
     "mediacvae.training": ("TrainConfig", "train"),
+    "virtualcell.base": ("BaseEnhancedModel", "StateEmbeddingModel"),
+    "virtualcell.loaders": (
+        "BaseEnhancedLoader",
+        "FullVirtualCellLoader",
+        "HierarchicalDataLoader",
+        "MemoryDataLoader",
+        "MultiScaleDataLoader",
+        "RegulatoryDataLoader",
+        "ResourceDataLoader",
+        "StochasticDataLoader",
+        "TemporalDataLoader",
+    ),
+    "virtualcell.models": (
+        "CellularMemoryModel",
+        "FullVirtualCellModel",
+        "HierarchicalGeneModel",
+        "HierarchicalRegulatoryModel",
+        "HierarchicalTemporalModel",
+        "MultiScaleModel",
+        "RegulatoryConstrainedModel",
+        "ResourceConstrainedModel",
+        "StochasticCellularModel",
+        "StochasticResourceModel",
+        "TemporalDynamicsModel",
+        "TemporalMemoryModel",
+    ),
 }
+STATS = (
+    "get_comprehensive_stats",
+    "get_memory_stats",
+    "get_multiscale_stats",
+    "get_normalization_stats",
+    "get_pathway_stats",
+    "get_regulatory_stats",
+    "get_resource_stats",
+    "get_stochastic_stats",
+    "get_temporal_stats",
+    "reset_normalization_stats",
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +134,10 @@ def test_the_tables_of_the_first_design_are_in_the_database() -> None:
     schema = importlib.import_module("mediacvae.db.schema")
     first = {"genomes", "genome_embeddings", "genome_growth"}
     assert first <= set(schema.Base.metadata.tables)
+
+
+@pytest.mark.parametrize("name", STATS)
+def test_loaders_tell_of_themselves_by_the_names_of_the_first_design(name: str) -> None:
+    loader = importlib.import_module("virtualcell.loaders").BaseEnhancedLoader
+    assert callable(getattr(loader, name))
+    assert getattr(loader, name).__doc__
