@@ -59,6 +59,25 @@ class _Side:
         return log_values(self.source.__getitems__(picked)).toarray()[:, self.columns].astype(np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class _Trio:
+    """Predicted, real and control cells, what is asked of them, and what is to be said."""
+
+    made: _Side
+    true: _Side
+    still: _Side
+    asked: list[tuple[str, str]]
+    genes: tuple[str, ...]
+    control: str
+    notes: tuple[str, ...]
+
+    def rows(self, context: str, done: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the predicted, the real and the control cells of a context. DataError where there are none."""
+        found = ((self.made, done), (self.true, done), (self.still, self.control))
+        own, real, rests = (_found(side, context, label) for side, label in found)
+        return own, real, rests
+
+
 def compare(
     predicted: CellSource, truth: CellSource, control: CellSource | None, keys: Keys, *, seed: int = 0
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -67,6 +86,37 @@ def compare(
     control: where control cells are; without, in the truth. Contexts are told apart where all files have the column.
     Genes are those that all files have. Raises DataError: none shared, a population without real or control cells.
     """
+    trio = _trio(predicted, truth, control, keys)
+    means: list[Predicted] = []
+    populations: list[dict[str, float]] = []
+    generator = np.random.default_rng(seed)
+    for context, done in trio.asked:
+        own, real, rests = trio.rows(context, done)
+        at = trio.true.mean(real), trio.still.mean(rests), len(real)
+        means.append(Predicted(context, done, PREDICTION, trio.made.mean(own), *at))
+        means.append(Predicted(context, done, NO_CHANGE, at[1], *at))
+        cells = trio.true.drawn(real, generator)
+        populations += [
+            of_cells(side.drawn(rows, generator), cells)
+            for side, rows in ((trio.made, own), (trio.still, rests))
+        ]
+    return scored(means).join(pd.DataFrame(populations)), trio.notes
+
+
+def predicted_means(
+    predicted: CellSource, truth: CellSource, control: CellSource | None, keys: Keys
+) -> tuple[list[Predicted], tuple[str, ...], tuple[str, ...]]:
+    """The mean of each population of the prediction beside the true one; the genes of these; and notes."""
+    trio = _trio(predicted, truth, control, keys)
+    means = []
+    for context, done in trio.asked:
+        own, real, rests = trio.rows(context, done)
+        true = trio.true.mean(real), trio.still.mean(rests), len(real)
+        means.append(Predicted(context, done, PREDICTION, trio.made.mean(own), *true))
+    return means, trio.genes, trio.notes
+
+
+def _trio(predicted: CellSource, truth: CellSource, control: CellSource | None, keys: Keys) -> _Trio:
     files = [predicted, truth] + ([] if control is None else [control])
     columns, notes = _shared(files)
     by_context = all(source.about.has(keys.context) for source in files)
@@ -76,24 +126,11 @@ def compare(
         _Side(source, keys, by_context=by_context, columns=own)
         for source, own in zip(files, columns, strict=True)
     )
-    still = rest[0] if rest else true
     asked = sorted({pair for pair in zip(made.contexts, made.done, strict=True) if pair[1] != keys.control})
     if not asked:
         refuse(f"{predicted.about.name}: expected predicted cells, all are {keys.control!r}")
-    means: list[Predicted] = []
-    populations: list[dict[str, float]] = []
-    generator = np.random.default_rng(seed)
-    for context, done in asked:
-        sides = [(made, done), (true, done), (still, keys.control)]
-        own, real, rests = (_found(side, context, label) for side, label in sides)
-        at = true.mean(real), still.mean(rests), len(real)
-        means.append(Predicted(context, done, PREDICTION, made.mean(own), *at))
-        means.append(Predicted(context, done, NO_CHANGE, at[1], *at))
-        cells = true.drawn(real, generator)
-        populations += [
-            of_cells(side.drawn(rows, generator), cells) for side, rows in ((made, own), (still, rests))
-        ]
-    return scored(means).join(pd.DataFrame(populations)), tuple(notes)
+    genes = tuple(str(gene) for gene in predicted.about.genes[columns[0]])
+    return _Trio(made, true, rest[0] if rest else true, asked, genes, keys.control, tuple(notes))
 
 
 def _done(source: CellSource, keys: Keys) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""A grid of panels with a title above and small print below; colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from cytosol.figures import BLUE, GREY, ORANGE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LETTER, SMALL_LETTER = 0.13, 0.08  # width of a title's and of a note's letter [inch], on the generous side
+# Okabe & Ito (2008), the darkest and the palest left out, then the same lightened
+COLOURS = (
+    BLUE,
+    ORANGE,
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#7A5195",
+    "#8C8C8C",
+    "#4C9F9F",
+    "#B8865B",
+)
+MOST = len(COLOURS)
+
+
+def grid(
+    rows: int, columns: int, *, title: str, note: str = "", panel: tuple[float, float] = (3.6, 3.4)
+) -> tuple[Figure, np.ndarray]:
+    """A figure of panels (rows, columns) of so many inches."""
+    from matplotlib.figure import Figure
+
+    width = max(columns * panel[0] + 0.6, 6.4)
+    head, text = fill(title, int(width / LETTER)), fill(note, int(width / SMALL_LETTER))
+    lines = 0.28 * (head.count("\n") + 1) + 0.18 * (text.count("\n") + 2)  # [inch]
+    figure = Figure(figsize=(width, rows * (panel[1] + 0.5) + lines), layout="constrained", dpi=130)
+    figure.get_layout_engine().set(h_pad=0.08, hspace=0.05, w_pad=0.08)  # type: ignore[union-attr]
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.suptitle(head, x=0.01, ha="left")
+    if note:
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=9.5, color=GREY)
+    return figure, axes
+
+
+def bars(
+    axes: Axes, names: list[str], values: np.ndarray, *, label: str, colours: list[str] | str = BLUE
+) -> None:
+    """Horizontal bars, the first on top, names at their left and values at their ends."""
+    import numpy as np
+
+    at = np.arange(len(names))[::-1]
+    drawn = axes.barh(at, values, color=colours, height=0.72)
+    axes.set_yticks(at, [short(name) for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=9)
+    low, high = min(float(values.min(initial=0)), 0.0), max(float(values.max(initial=0)), 1e-9)
+    axes.set_xlim(low * 1.25, high * 1.25)
+    axes.set_xlabel(label)
+
+
+def short(name: str, most: int = 34) -> str:
+    """A name that fits beside a panel."""
+    return name if len(name) <= most else name[: most - 1] + "…"

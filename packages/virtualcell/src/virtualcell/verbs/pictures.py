@@ -1,0 +1,136 @@
+"""`plot`: pictures of scores, of predicted cells beside the truth, and of embeddings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cytosol import cli
+from virtualcell.names import EMBEDDING
+from virtualcell.verbs import common
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from virtualcell.comparison import Keys
+
+Maybe = Path | None
+MOST = 5000  # cells of a map
+What = Annotated[Path, typer.Argument(metavar="FILE", help="Scores (.json), predicted or embedded cells.")]
+Picture = Annotated[Path, typer.Option("--out", metavar="FIG", help="Picture: .png, .svg, .pdf.")]
+
+
+def plot(
+    *,
+    file: What,
+    truth: Annotated[
+        Maybe,
+        typer.Option("--truth", metavar=common.CELLS, help="Real cells: changes are drawn against theirs."),
+    ] = None,
+    control: Annotated[
+        Maybe, typer.Option("--control", metavar=common.CELLS, help="Control cells; else those of --truth.")
+    ] = None,
+    color: Annotated[
+        list[str],
+        typer.Option("--color", metavar="KEY", help="Of an embedding: a column of obs; may be repeated."),
+    ] = [],  # noqa: B006 - typer reads it, nobody changes it
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="Embedding in obsm.")] = EMBEDDING,
+    kind: Annotated[
+        Literal["tsne", "pca"], typer.Option("--map", help="How an embedding becomes flat.")
+    ] = "tsne",
+    condition_key: common.ConditionKey = "condition",
+    context_key: common.ContextKey = "cell_type",
+    control_word: Annotated[
+        str, typer.Option("--control-word", metavar="WORD", help="Control cells in the condition key.")
+    ] = "control",
+    out: Picture,
+    seed: cli.Seed = None,
+    force: cli.Force = False,
+) -> None:
+    """Draw scores by method (F.json), predicted against true changes (--truth), or a map of embedded cells."""
+    from cytosol.figures import SUFFIXES, save
+
+    cli.refuse_existing(out, force=force)
+    common.writable(out, *SUFFIXES)
+    if file.suffix == ".json":
+        _unused("scores", truth, control, color)
+        figure = _scores(file)
+    elif truth is not None:
+        _unused("predicted cells", None, None, color)
+        from virtualcell.comparison import Keys
+
+        figure = _changes(file, truth, control, Keys(condition_key, context_key, control_word))
+    else:
+        _unused("an embedding", None, control, [])
+        wanted = color or [context_key, condition_key]
+        figure = _map(file, key, wanted, kind, 0 if seed is None else seed, told=bool(color))
+    typer.echo(str(save(figure, out)))
+
+
+def _unused(drawn: str, truth: Maybe, control: Maybe, color: list[str]) -> None:
+    """Refuse words that what is drawn does not look at."""
+    for name, value in (("--truth", truth), ("--control", control), ("--color", color)):
+        if value:
+            msg = f"{name}: is not used for {drawn}"
+            raise ValueError(msg)
+
+
+def _scores(file: Path) -> Figure:
+    """Of what `evaluate` wrote."""
+    import pandas as pd
+
+    from virtualcell.plots import plot_methods
+
+    try:
+        rows = pd.DataFrame(json.loads(file.read_text(encoding="utf-8"))["rows"])
+        index = ["dataset", "task", "method"]
+        table = rows.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
+    except (KeyError, TypeError, ValueError) as fault:
+        msg = (
+            f"{file}: expected scores as `virtualcell evaluate` writes them ({type(fault).__name__}: {fault})"
+        )
+        raise ValueError(msg) from None
+    return plot_methods(table, title=f"{file.stem}: methods beside the truth")
+
+
+def _changes(file: Path, truth: Path, control: Maybe, keys: Keys) -> Figure:
+    """Predicted against true changes, of the first populations where there are many."""
+    from virtualcell.comparison import predicted_means
+    from virtualcell.plots import PANELS, plot_deltas
+
+    files = [common.cells_of(one) for one in (file, truth)]
+    still = None if control is None else common.cells_of(control)
+    found, genes, notes = predicted_means(files[0], files[1], still, keys)
+    common.say_all(notes)
+    if len(found) > PANELS:
+        common.say(f"note: {len(found)} populations are predicted, the first {PANELS} are drawn")
+    return plot_deltas(found[:PANELS], genes, title=f"{file.stem}: predicted against true change")
+
+
+def _map(file: Path, key: str, colors: list[str], kind: str, seed: int, *, told: bool) -> Figure:
+    """An embedding on a plane, at most `MOST` cells of it."""
+    import numpy as np
+
+    from virtualcell.plots import plot_embedding, project
+
+    source = common.cells_of(file)
+    about = source.about
+    points = about.array(key)
+    rows = np.arange(len(points))
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
+        common.say(f"note: {MOST} of {len(points)} cells are drawn")
+    wanted = colors if told else [name for name in colors if about.has(name)]
+    if not wanted:
+        msg = (
+            f"{file}: expected --color KEY, a column of obs, such as {', '.join(map(str, about.obs.columns))}"
+        )
+        raise ValueError(msg)
+    labels = {}
+    for name in wanted:
+        numbers = about.has(name) and about.obs[name].dtype.kind in "fiu"
+        labels[name] = (about.numbers(name) if numbers else about.labels(name))[rows]
+    return plot_embedding(project(points[rows], kind=kind, seed=seed), labels, title=f"{file.stem}: {key}")
