@@ -19,7 +19,7 @@ WORLD = SimulationOptions(cells=120, genes=30, regulators=4, targets=4, pathways
 CONFIG = EmbeddingConfig(
     genes=24,
     network=NetworkConfig(d_model=16, nhead=2, d_hid=24, output_dim=6, token_dim=8),
-    objective=ObjectiveConfig(warmup_steps=2, token_weight=0.1, max_tokens=16, learning_rate=5e-3),
+    objective=ObjectiveConfig(warmup_steps=2, max_tokens=16, learning_rate=5e-3),
 )
 
 

@@ -21,11 +21,12 @@ from virtualcell.cli import app
 from virtualcell.coexpression import coexpression_vectors
 from virtualcell.embedding import EmbeddingModel, fit_embedding, made_loader, made_net, moments
 from virtualcell.faults import DataError
+from virtualcell.loaders import loader_for
 from virtualcell.models import MODELS
 from virtualcell.saving import load_embedding, save_embedding
 from virtualcell.simulation import simulate
 from virtualcell.sources import open_cells
-from virtualcell.training import EmbeddingTraining, apart
+from virtualcell.training import EmbeddingTraining, apart, settle
 
 PROGRAM = Path(__file__).with_name("embedding_processes.py")
 _spec = importlib.util.spec_from_file_location("embedding_processes", PROGRAM)
@@ -145,11 +146,15 @@ def test_coexpression_vectors_are_loadings(world):
     assert (wide[:, 30:] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["HierarchicalRegulatoryModel", "FullVirtualCellModel"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_model_with_parts_learns_with_its_annotations(name, world, tmp_path):
     world.write(tmp_path / "w")
+    steps = {step.name for step in loader_for(name).steps}
     files = {"pathways": "pathways.gmt", "network": "network.tsv", "compartments": "compartments.tsv"}
-    config = dataclasses.replace(program.CONFIG, model=name)
+    kinds = {"pathways": {"pathway", "scale"}, "network": {"regulatory"}, "compartments": {"compartment"}}
+    files = {word: file for word, file in files.items() if kinds[word] & steps}
+    objective = dataclasses.replace(program.CONFIG.objective, token_weight=0.1)
+    config = dataclasses.replace(program.CONFIG, model=name, objective=objective)
     trainer = dataclasses.replace(config.trainer, max_steps=3, batch_size=8, device="cpu")
     model = fit_embedding(
         world.cells,
@@ -158,9 +163,23 @@ def test_a_model_with_parts_learns_with_its_annotations(name, world, tmp_path):
         annotations={word: tmp_path / "w" / file for word, file in files.items()},
     )
     assert type(model.net.cell) is MODELS[name]
-    assert any(float(gate.abs().max()) > 0 for gate in model.net.cell.gates.values())
+    assert all(float(gate.abs().max()) > 0 for gate in model.net.cell.gates.values())
     save_embedding(model, tmp_path / "m")
     np.testing.assert_array_equal(load_embedding(tmp_path / "m").embed(world.cells), model.embed(world.cells))
+
+
+def test_what_the_loss_does_not_reach_is_left_out_of_training(world):
+    config = dataclasses.replace(program.CONFIG, model="HierarchicalGeneModel")  # without any pathways
+    source = open_cells(world.cells)
+    loader = made_loader(source, config, {}, None)
+    net = made_net(loader, config, *moments(source, loader, config))
+    module = EmbeddingTraining(net, config.objective, reads=net.cell.reads, target_sum=1e3, seed=0, steps=1)
+    settle(module, loader(source.__getitems__(np.arange(8))))
+    left = {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert {"token_rate.weight", "token_rate.bias"} <= left
+    assert not {"vectors", "pool", "gate", "log_rate", "cell.read.weight"} & left
+    module.loss(loader(source.__getitems__(np.arange(8, 16))), step=1).backward()
+    assert all(p.grad is not None for p in net.parameters() if p.requires_grad)
 
 
 def test_a_run_that_is_resumed_ends_as_one_that_was_not_stopped(fitted, tmp_path):
@@ -326,6 +345,12 @@ def test_one_cell_is_embedded_and_part_of_the_genes_is_enough(fitted, world):
     model, cells = fitted
     whole = model.embed(cells)
     np.testing.assert_allclose(model.embed(world.cells[5].copy()), whole[5:6], atol=1e-5)
+    silent = world.cells.copy()
+    silent.X = silent.X.toarray()
+    kept = list(model.loader.features.genes)
+    silent.X[7, [name in kept for name in silent.var_names]] = 0  # of the model's genes it expresses none
+    silent.X[7, [name not in kept for name in silent.var_names]] = 1
+    assert np.isfinite(model.embed(silent)).all()
     some = model.embed(world.cells[:, :20].copy())
     assert np.isfinite(some).all()
     assert np.abs(some - whole).max() > 1e-3

@@ -40,13 +40,15 @@ class ObjectiveConfig(Checked):
 
     visible: tuple[float, float] = (0.3, 0.9)  # a share between these of a cell's counts is seen
     hidden_genes: float = 0.1  # share of the genes of which no count is seen
-    max_tokens: int = 128  # genes of a cell that are looked at in one step, drawn anew each time
+    max_tokens: int = 96  # genes of a cell that are looked at in one step, drawn anew each time
     token_weight: float = 0.0  # of the hidden counts of a token, predicted from its own output too
-    mixing_weight: float = 0.0  # of the energy distance between batches (`batch_key`) among embeddings
-    learning_rate: float = 2e-3
-    gate_rate: float = 10.0  # times the learning rate for the gates of parts, which begin at 0
+    mixing_weight: float = 0.0  # of the energy distance between batches (`batch_key`) among a process's cells
+    learning_rate: float = 5e-4
+    gate_rate: float = (
+        10.0  # times the learning rate for gates, which begin at 0: the cell model's and its parts'
+    )
     weight_decay: float = 0.01
-    warmup_steps: int = 50
+    warmup_steps: int = 20
 
     def ranges(self) -> None:
         """Refuse values outside their range."""
@@ -59,7 +61,7 @@ class ObjectiveConfig(Checked):
 
 
 def _trainer() -> TrainerOptions:
-    return TrainerOptions(max_steps=1000, batch_size=64, max_minutes=10.0, checkpoint_every=500)
+    return TrainerOptions(max_steps=120, batch_size=64, max_minutes=10.0, checkpoint_every=60, log_every=20)
 
 
 @dataclass(frozen=True, kw_only=True)

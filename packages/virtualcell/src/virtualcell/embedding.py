@@ -34,12 +34,16 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingModel", "fit_embedding"]
 
 BLOCK = 256  # cells that are embedded at once
+FEW = 8  # cells by which it is seen what learns
 SOME = 4096  # cells by which a network is scaled when it is made
 FILES = {  # annotations, by the settings of loaders that read them
     "pathways": "pathway_annotation_file",
     "network": "interaction_matrix_file",
     "compartments": "compartment_annotation_file",
 }
+
+
+_KINDS = {"log": "log values", "linear": "normalised values"}
 
 
 @dataclass
@@ -101,15 +105,14 @@ def fit_embedding(
     (`trainer.patience`). Raises DataError, or as `cytosol.trainer.fit`.
     """
     from cytosol.trainer import fit
-    from virtualcell.training import EmbeddingTraining
+    from virtualcell.training import EmbeddingTraining, settle
 
     source = source if isinstance(source, CellSource) else open_cells(source)
     held = held if held is None or isinstance(held, CellSource) else open_cells(held)
     for one in (source, held):
-        if one is not None and one.about.kind == "log":
-            refuse(
-                f"{one.about.name}: expected counts to learn from, got log values; layer= says where counts are"
-            )
+        if one is not None and one.about.kind != "counts":
+            got = f"got {_KINDS[one.about.kind]}; layer= says where counts are"
+            refuse(f"{one.about.name}: expected counts to learn from, {got}")
     loader = made_loader(source, config, annotations or {}, vectors)
     net = made_net(loader, config, *moments(source, loader, config), batches=len(loader.datasets))
     module = EmbeddingTraining(
@@ -120,6 +123,7 @@ def fit_embedding(
         seed=config.seed,
         steps=config.trainer.max_steps,
     )
+    settle(module, loader(source.__getitems__(np.arange(min(len(source), FEW)))))
     rows: Any = source
     held_rows: Any = held
     history = fit(

@@ -76,20 +76,30 @@ class EmbeddingTraining(LightningModule):
         return self.loss(batch, step=index)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine; the gates of parts go faster and do not decay."""
+        """AdamW with a warm-up and a cosine; gates go faster, and neither they nor rates and biases decay."""
         own = self.options
         trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        gates = [p for name, p in trained.items() if ".gates." in name]
-        still = [p for name, p in trained.items() if ".gates." not in name and (p.ndim < 2 or "rate" in name)]
-        rest = [p for p in trained.values() if not any(p is other for other in (*gates, *still))]
+        kinds: dict[str, list[Tensor]] = {"gate": [], "still": [], "weight": []}
+        for name, p in trained.items():
+            still = p.ndim < 2 or "rate" in name
+            kinds["gate" if "gate" in name else "still" if still else "weight"].append(p)
         groups = [
-            {"params": rest, "weight_decay": own.weight_decay},
-            {"params": still, "weight_decay": 0.0},
-            {"params": gates, "weight_decay": 0.0, "lr": own.learning_rate * own.gate_rate},
+            {"params": kinds["weight"], "weight_decay": own.weight_decay},
+            {"params": kinds["still"], "weight_decay": 0.0},
+            {"params": kinds["gate"], "weight_decay": 0.0, "lr": own.learning_rate * own.gate_rate},
         ]
         optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=own.learning_rate)
         schedule = cosine_warmup(optimizer, min(own.warmup_steps, self.steps // 2), self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def settle(module: EmbeddingTraining, batch: Batch) -> None:
+    """Leave out of training what the loss does not reach: processes that learn together wait for every gradient."""
+    with torch.random.fork_rng(devices=[]):
+        module.loss(batch, step=0).backward()
+    for p in module.parameters():
+        p.requires_grad_(p.grad is not None)
+        p.grad = None
 
 
 def apart(z: Tensor, batch: Tensor) -> Tensor:
