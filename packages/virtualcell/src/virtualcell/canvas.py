@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cytosol.figures import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -51,8 +53,6 @@ def bars(
     axes: Axes, names: list[str], values: np.ndarray, *, label: str, colours: list[str] | str = BLUE
 ) -> None:
     """Horizontal bars, the first on top, names at their left and values at their ends."""
-    import numpy as np
-
     at = np.arange(len(names))[::-1]
     drawn = axes.barh(at, values, color=colours, height=0.72)
     axes.set_yticks(at, [short(name) for name in names])
@@ -63,6 +63,30 @@ def bars(
     axes.set_xlabel(label)
 
 
-def short(name: str, most: int = 34) -> str:
+def name_dots(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
+    """Names beside dots, joined to them by thin lines and moved up so that no two lie on each other; limits are set."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    step, move = 0.055 * (high - low), 0.11 * (right - left)
+    height = np.array(y, dtype=float)
+    for below, above in pairwise(np.argsort(y)):
+        height[above] = max(height[above], height[below] + step)
+    height -= max(0.0, float(height.max(initial=low)) - (high - 0.5 * step))
+    lead = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0, "shrinkB": 1}
+    for a, b, h, name in zip(x, y, height, names, strict=True):
+        inwards = a > (left + right) / 2
+        at = a - move if inwards else a + move
+        side = "right" if inwards else "left"
+        ax.annotate(name, (a, b), (at, h), ha=side, va="center", fontsize=8, arrowprops=lead)
+
+
+def without_prefix(names: list[str]) -> list[str]:
+    """Names without the words before `_` that all of them begin with."""
+    common = names[0].split("_")[:-1] if len(names) > 1 else []
+    while common and not all(name.startswith("_".join(common) + "_") for name in names):
+        common = common[:-1]
+    return [name[len("_".join(common)) + 1 :] for name in names] if common else names
+
+
+def short(name: str, most: int = 26) -> str:
     """A name that fits beside a panel."""
     return name if len(name) <= most else name[: most - 1] + "…"

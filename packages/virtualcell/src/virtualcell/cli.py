@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol import cli
-from virtualcell.verbs import embedding, making, pictures, scores, tables, training
+from virtualcell.verbs import embedding, explaining, making, pictures, scores, tables, training
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -20,6 +20,7 @@ VERBS = (
     embedding.embed,
     scores.evaluate,
     pictures.plot,
+    explaining.explain,
 )
 for verb in VERBS:
     app.command(verb.__name__)(verb)

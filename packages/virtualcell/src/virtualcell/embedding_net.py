@@ -80,6 +80,11 @@ class EmbeddingNet(nn.Module):
         out, cell, *_ = self.cell(self._src(seen.ids), seen.mask, seen.counts, **seen.words)
         return self._joined(cell, seen), out
 
+    def told(self, seen: Seen) -> dict[str, dict[str, Tensor]]:
+        """What each part of the cell model tells of these cells, by its name; nothing where it has none."""
+        _, _, _, *info = self.cell(self._src(seen.ids), seen.mask, seen.counts, **seen.words)
+        return info[0] if info else {}
+
     def quick(self, seen: Seen, table: Tensor) -> Tensor:
         """Embeddings by a `table` of gene tokens that need not be computed again for each cell."""
         cell = self.cell.embed(seen.ids, seen.mask, seen.counts, table=table, **seen.words)

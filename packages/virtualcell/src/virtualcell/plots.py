@@ -5,14 +5,13 @@ Letters: g genes, n cells, m methods.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cytosol.figures import BLUE, GREY, ORANGE, style
 from virtualcell import baselines, metrics
-from virtualcell.canvas import COLOURS, MOST, grid, short
+from virtualcell.canvas import COLOURS, MOST, grid, name_dots, short
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
@@ -70,25 +69,11 @@ def _delta(ax: Axes, one: Predicted, genes: Sequence[str]) -> None:
     ax.plot(ends, ends, color=GREY, ls="--", lw=1.0)
     ax.scatter(true, made, s=7, color=BLUE, alpha=0.45, lw=0, rasterized=len(true) > 3000)
     ax.scatter(true[top], made[top], s=16, color=ORANGE, lw=0)
-    _name(ax, true[top], made[top], [str(genes[i]) for i in top], ends)
-    ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel="True change", ylabel="Predicted change")
+    ax.set(xlim=ends, ylim=ends)
+    name_dots(ax, true[top], made[top], [str(genes[i]) for i in top])
+    ax.set(aspect="equal", xlabel="True change", ylabel="Predicted change")
     r = metrics.pearson(made, true)
     ax.set_title(f"{short(one.context, 20)}, {short(one.perturbation, 20)}\n{one.method}: r {r:.2f}")
-
-
-def _name(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str], ends: np.ndarray) -> None:
-    """Names beside their dots, moved up or down so that no two lie on each other."""
-    step = 0.055 * float(ends[1] - ends[0])
-    order = np.argsort(y)
-    height = np.array(y, dtype=float)
-    for below, above in pairwise(order):
-        height[above] = max(height[above], height[below] + step)
-    height -= max(0.0, float(height.max(initial=ends[0])) - (float(ends[1]) - 0.5 * step))
-    lead = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0, "shrinkB": 1}
-    middle = float(ends.mean())
-    for a, b, h, name in zip(x, y, height, names, strict=True):
-        side, move = ("right", -2.0 * step) if a > middle else ("left", 2.0 * step)
-        ax.annotate(name, (a, b), (a + move, h), ha=side, va="center", fontsize=8, arrowprops=lead)
 
 
 def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth") -> Figure:
