@@ -135,6 +135,14 @@ def test_cells_as_they_are_embedded_are_cells_of_which_nothing_is_hidden(fitted)
     np.testing.assert_allclose(model.embed(cells)[:20], found.numpy(), atol=1e-5)
 
 
+def test_log_values_are_embedded_as_their_counts(fitted, world):
+    model, cells = fitted
+    logs = world.cells.copy()
+    logs.X = sparse.csr_matrix(np.log1p(logs.X.toarray() / logs.X.sum(1) * 1e4), dtype=np.float32)
+    assert open_cells(logs).about.kind == "log"
+    np.testing.assert_allclose(model.embed(logs), model.embed(cells), atol=1e-4)
+
+
 def test_coexpression_vectors_are_loadings(world):
     cells = open_cells(world.cells).sample(1000)
     values = np.log1p(cells.counts.toarray() / cells.counts.sum(1) * 1e4)

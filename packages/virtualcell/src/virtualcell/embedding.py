@@ -41,8 +41,6 @@ FILES = {  # annotations, by the settings of loaders that read them
     "network": "interaction_matrix_file",
     "compartments": "compartment_annotation_file",
 }
-
-
 _KINDS = {"log": "log values", "linear": "normalised values"}
 
 
@@ -53,7 +51,7 @@ class EmbeddingModel:
     net: EmbeddingNet
     loader: BaseEnhancedLoader
     config: EmbeddingConfig
-    facts: dict[str, Any]  # plain JSON: cells, genes, batches, notes, steps
+    facts: dict[str, Any]  # plain JSON: cells, batches, steps
     history: pd.DataFrame | None = None
 
     def to(self, device: torch.device | str) -> EmbeddingModel:
@@ -65,6 +63,7 @@ class EmbeddingModel:
     def embed(self, source: CellSource | AnnData | Path | str, *, block: int = BLOCK) -> np.ndarray:
         """Embeddings (n, d) float32 of length 1, in the order of the cells; what a cell gets hangs on it alone.
 
+        Log values are taken as log1p of counts per any total, and brought to the model's.
         Raises DataError: no gene of the model there, NaN, empty cells.
         """
         source = source if isinstance(source, CellSource) else open_cells(source)
@@ -74,7 +73,13 @@ class EmbeddingModel:
         table = net.table()
         found = []
         for cells in source.blocks(block):
-            seen = self.seen(self.loader(cells), self.loader.features.places(cells.about) >= 0)
+            batch = self.loader(cells)
+            if cells.about.kind == "log":
+                total = torch.from_numpy(np.asarray(cells.counts.expm1().sum(axis=1), dtype=np.float32))
+                batch["counts"] = torch.log1p(
+                    torch.expm1(batch["counts"]) * self.loader.config.target_sum / total
+                )
+            seen = self.seen(batch, self.loader.features.places(cells.about) >= 0)
             found.append(net.quick(seen, table).cpu().numpy())
         return np.concatenate(found)
 
