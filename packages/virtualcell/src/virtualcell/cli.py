@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol import cli
-from virtualcell.verbs import embedding, explaining, making, pictures, scores, tables, training
+from virtualcell.verbs import embedding, explaining, making, perturbing, pictures, scores, tables, training
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -18,6 +18,7 @@ VERBS = (
     making.annotate,
     training.train,
     embedding.embed,
+    perturbing.perturb,
     scores.evaluate,
     pictures.plot,
     explaining.explain,

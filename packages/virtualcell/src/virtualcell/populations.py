@@ -138,14 +138,27 @@ def read_populations(
     """
     source = cells if isinstance(cells, CellSource) else open_cells(cells)
     labels = source.about.labels(perturbation_key).astype(str)
+    contexts = None if context_key is None else source.about.labels(context_key)
+    return populations_of(source, labels, contexts, control=control, key=perturbation_key)
+
+
+def populations_of(
+    source: CellSource,
+    labels: np.ndarray,
+    contexts: np.ndarray | None,
+    *,
+    control: str = CONTROL,
+    key: str = PERTURBATION,
+) -> Populations:
+    """As `read_populations`, of what was done to each cell and where, (n,) text each. key: what labels are called."""
     names = {label: canonical(label, control=control) for label in np.unique(labels)}
     done = np.array([names[label] for label in labels])
     if control not in set(done.tolist()):
         refuse(
-            f"{source.about.name}: obs[{perturbation_key!r}]: expected control cells {control!r}, "
+            f"{source.about.name}: obs[{key!r}]: expected control cells {control!r}, "
             f"there is {few(sorted(set(done.tolist())))}; --control says what they are called"
         )
-    places = np.full(len(done), EVERYWHERE) if context_key is None else source.about.labels(context_key)
+    places = np.full(len(done), EVERYWHERE) if contexts is None else contexts
     pairs = sorted(
         set(zip(places.tolist(), done.tolist(), strict=True)), key=lambda p: (p[0], p[1] != control, p[1])
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cytosol import cli
 from virtualcell.verbs import common
+
+if TYPE_CHECKING:
+    from virtualcell.rows import Question
 
 RECIPE, HISTORY, RUNS = "config.yaml", "history.csv", "runs"
 
@@ -20,7 +23,10 @@ ModelName = Annotated[
 ]
 Word = typer.Option(metavar="WORD", help="Untouched cells in the condition key (perturbation).")
 Condition = typer.Option(metavar="KEY", help="Column of obs: what was done to a cell (perturbation).")
-Context = typer.Option(metavar="KEY", help="Column of obs: cell type, line, replicate (perturbation).")
+Context = typer.Option(
+    metavar="KEY", help="Column of obs: cell type, line, replicate; A,B joins (perturbation)."
+)
+Dose = typer.Option(metavar="KEY", help="Column of obs with numbers: how much was given (perturbation).")
 
 
 def train(
@@ -32,6 +38,7 @@ def train(
     control: Annotated[str | None, Word] = None,
     condition_key: Annotated[str | None, Condition] = None,
     context_key: Annotated[str | None, Context] = None,
+    dose_key: Annotated[str | None, Dose] = None,
     pathways: common.Pathways = None,
     network: common.Network = None,
     compartments: common.Compartments = None,
@@ -47,7 +54,8 @@ def train(
     cli.refuse_existing(out, force=force, resume=resume)
     files = {"pathways": pathways, "network": network, "compartments": compartments}
     annotations = {name: file for name, file in files.items() if file is not None}
-    words = {"control": control, "condition_key": condition_key, "context_key": context_key}
+    words = {"control": control, "condition_key": condition_key, "context_key": context_key,
+             "dose_key": dose_key}  # fmt: skip
     given = {name: word for name, word in words.items() if word is not None}
     shared: dict[str, Any] = {
         "data": data, "out": out, "model": model, "layer": layer, "annotations": annotations, "config": config,
@@ -55,6 +63,7 @@ def train(
     }  # fmt: skip
     if task == "perturbation":
         _perturbation(**shared, **given)
+        return
     if given:
         option = next(iter(given)).replace("_", "-")
         msg = f"--{option}: belongs to --task perturbation; embeddings are told of batches by batch_key=KEY"
@@ -62,10 +71,51 @@ def train(
     _embedding(**shared)
 
 
-def _perturbation(**words: Any) -> NoReturn:
-    del words
-    msg = "--task perturbation: not there yet; --task embedding is"
-    raise ValueError(msg)
+def _perturbation(
+    *,
+    data: Path,
+    out: Path,
+    model: str | None,
+    layer: str | None,
+    annotations: dict[str, Path],
+    config: Path | None,
+    seed: int | None,
+    device: str,
+    resume: bool,
+    force: bool,
+    overrides: list[str],
+    **keys: Any,
+) -> None:
+    """Train a model that predicts what a perturbation makes of cells, and write it."""
+    from cytosol.config import save as save_config
+    from virtualcell.response import fit_responder
+    from virtualcell.response_config import ResponseConfig
+    from virtualcell.response_files import save_responder
+
+    chosen = common.recipe(ResponseConfig, config, overrides, seed=seed)
+    if device != "auto":
+        chosen = replace(chosen, trainer=replace(chosen.trainer, device=device))
+    source = common.cells_of(data, layer=layer)
+    words: dict[str, Any] = {
+        "annotations": annotations,
+        "resume": resume,
+        **({} if model is None else {"model": model}),
+        **keys,
+    }
+    made = fit_responder(source, chosen, out=out / RUNS, **words)
+    save_responder(made, out, force=force or resume)
+    save_config(chosen, out / RECIPE)
+    meanings: dict[Question, str] = {"seen": "seen in other contexts", "new": "never seen"}
+    for question, meaning in meanings.items():
+        told, used = made.model.facts[question], made.model.corrections[question].used
+        common.say(
+            f"note: perturbations {meaning}: {told['lessons']} lessons; held-out ones took "
+            f"{told['held_out_share']:.2f} of what trees correct: {'used' if used else 'not used'}"
+        )
+    what = f"{len(made.model.seen.conditions)} conditions, {len(source)} cells, {len(made.model.genes)} genes"
+    typer.echo(
+        f"{out}: {what}; next: virtualcell perturb {out} --data CONTROLS.h5ad --perturbation P --out G.h5ad"
+    )
 
 
 def _embedding(

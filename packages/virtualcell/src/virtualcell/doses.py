@@ -1,0 +1,59 @@
+"""Perturbations with a dose, `name@dose`: doses between those seen are interpolated on the logarithm of 1 + dose."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from virtualcell.faults import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MARK = "@"
+
+
+def with_dose(name: str, dose: float | None) -> str:
+    """`name@dose`, or the name alone. DataError for a dose that is negative or not finite."""
+    if dose is None:
+        return name
+    if not 0 <= dose < float("inf"):
+        refuse(f"dose of {name!r}: expected a number of 0 and more, got {dose:g}")
+    return f"{name}{MARK}{dose:g}"
+
+
+def dose_of(name: str) -> tuple[str, float | None]:
+    """The name without its dose, and the dose if it has one that is a number."""
+    head, mark, tail = name.rpartition(MARK)
+    try:
+        return (head, float(tail)) if mark and head else (name, None)
+    except ValueError:
+        return name, None
+
+
+def between(name: str, seen: Iterable[str]) -> list[tuple[str | None, float]]:
+    """Seen names of the same drug, and their weights, that stand for a dose not seen; none where there is none.
+
+    Linear in log(1 + dose) between the nearest doses below and above. Dose 0 changes nothing (None). Above the highest
+    dose its own change is taken.
+    """
+    drug, dose = dose_of(name)
+    if dose is None:
+        return []
+    levels = {
+        level: other
+        for other, (head, level) in ((o, dose_of(o)) for o in seen)
+        if head == drug and level is not None
+    }
+    if not levels:
+        return []
+    points: list[tuple[float, str | None]] = sorted(
+        [(0.0, None), *((d, o) for d, o in levels.items() if d > 0)]
+    )
+    for (low, first), (high, second) in itertools.pairwise(points):
+        if low <= dose <= high:
+            share = float((np.log1p(dose) - np.log1p(low)) / (np.log1p(high) - np.log1p(low)))
+            return [(first, 1 - share), (second, share)]
+    return [(points[-1][1], 1.0)]

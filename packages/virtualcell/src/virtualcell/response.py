@@ -1,0 +1,246 @@
+"""Perturbation response from AnnData to AnnData: learned from cells at rest and perturbed ones, asked of the former."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from virtualcell.biology import biology_of, population_words
+from virtualcell.counting import overdispersion
+from virtualcell.doses import with_dose
+from virtualcell.experience import Profile, experience
+from virtualcell.faults import few, nearest, refuse
+from virtualcell.genes import match_genes
+from virtualcell.known import known_of
+from virtualcell.learning import learn
+from virtualcell.loading import BaseEnhancedLoader
+from virtualcell.names import CONTROL, PERTURBATION
+from virtualcell.network import Network, read_network
+from virtualcell.pathways import GeneSets, read_gene_sets
+from virtualcell.populations import EVERYWHERE, canonical, log_values, populations_of
+from virtualcell.predictor import ResponseModel
+from virtualcell.sources import CellSource, open_cells
+from virtualcell.training_rows import PLAIN
+from virtualcell.transport import moved
+from virtualcell.writing import predicted_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from virtualcell.response_config import ResponseConfig
+
+CELLS_OF_MOMENTS = 1000  # of a population, that overdispersion is measured on
+BETWEEN = "|"  # the labels of a context of several columns
+
+
+@dataclass(frozen=True, eq=False)
+class Responder:
+    """A predictor with the loader of its cell model's inputs (None for the plain one). keys: of obs, as trained."""
+
+    model: ResponseModel
+    loader: BaseEnhancedLoader | None
+    keys: dict[str, Any]
+
+    def perturb(
+        self,
+        data: CellSource | AnnData | Path | str,
+        perturbation: str,
+        *,
+        dose: float | None = None,
+        context: str | None = None,
+        cells: int | None = None,
+        seed: int = 0,
+    ) -> AnnData:
+        """Cells at rest as a perturbation leaves them, with the genes of training in their order.
+
+        data: untouched cells of one context; of a file with more, those that its columns, named as in training, call
+        untouched and of this context. context: its name; without one it is taken as new.
+        cells: how many, drawn from those given (repeatedly if there are fewer); all of them without. From counts come
+        counts; from log values each cell moves by the predicted change, and zeros stay. Raises DataError: an unknown
+        perturbation, none of the genes, values of another kind than training's.
+        """
+        source = data if isinstance(data, CellSource) else open_cells(data)
+        name = with_dose(perturbation, dose)
+        self.model.question(name)
+        genes = [str(gene) for gene in self.model.genes]
+        match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
+        rows = self.at_rest(source, context)
+        values, counts = _aligned(source, rows, match.index)
+        asked = Profile(
+            values.mean(axis=0),
+            (values > 0).mean(axis=0),
+            values.std(axis=0) / np.sqrt(len(values)),
+            context or "",
+        )
+        after = self.model.mean(name, asked, self._words(source, rows))
+        generator = np.random.default_rng(seed)
+        if cells is not None:
+            if cells < 1:
+                refuse(f"cells: expected a whole number of 1 and more, got {cells}")
+            drawn = generator.permutation(len(rows))[:cells]
+            if cells > len(rows):
+                drawn = generator.integers(0, len(rows), cells)
+            rows, values, counts = rows[drawn], values[drawn], counts if counts is None else counts[drawn]
+        if counts is not None and len(self.model.dispersion):
+            made: Any = moved(counts, asked.mean, after, self.model.dispersion, generator=generator)
+        else:
+            made = np.maximum(values + np.where(values > 0, _lifted(asked, after), 0.0), 0.0)
+        words = {"perturbation": name, "context": context or "", "notes": [*match.notes], "seed": seed}
+        obs = pd.DataFrame({"from": source.about.obs.index[rows].astype(str)})
+        obs.index = pd.Index([f"predicted_{i}" for i in range(len(rows))])
+        shown = canonical(name, control=self.model.seen.populations.control)
+        return predicted_cells(
+            made,
+            genes,
+            shown,
+            counts=counts is not None and len(self.model.dispersion) > 0,
+            obs=obs,
+            how=words,
+        )
+
+    def at_rest(self, source: CellSource, context: str | None) -> np.ndarray:
+        """Rows of the untouched cells of a context. DataError for none, or for several contexts and none named."""
+        about, keys = source.about, self.keys
+        keep = np.ones(len(source), dtype=bool)
+        if about.has(keys["condition_key"]):
+            keep &= about.labels(keys["condition_key"]) == keys["control"]
+            if not keep.any():
+                column = f"obs[{keys['condition_key']!r}]"
+                refuse(f"{about.name}: {column}: no cell is {keys['control']!r}: give untouched cells")
+        columns = (
+            [] if keys["context_key"] is None else [key.strip() for key in keys["context_key"].split(",")]
+        )
+        if columns and all(about.has(column) for column in columns):
+            own = _joined(source, columns)
+            there = sorted(set(own[keep].tolist()))
+            if context is not None and context not in there:
+                refuse(f"{about.name}: no untouched cells of context {context!r}; {nearest(context, there)}")
+            if context is None and len(there) > 1:
+                refuse(f"{about.name}: untouched cells of {few(there)}: --context says of which to predict")
+            keep &= own == (context if context is not None else there[0])
+        return np.flatnonzero(keep)
+
+    def _words(self, source: CellSource, rows: np.ndarray) -> Mapping[str, Any]:
+        if self.loader is None:
+            return {}
+        from virtualcell.models import MODELS
+
+        reads = tuple(word for part in MODELS[self.model.biology.model].parts for word in part.reads)
+        return population_words(self.loader(source.__getitems__(rows[:256])), reads)
+
+
+def fit_responder(
+    data: CellSource | AnnData | Path | str,
+    config: ResponseConfig,
+    *,
+    out: Path,
+    model: str = PLAIN,
+    condition_key: str = PERTURBATION,
+    control: str = CONTROL,
+    context_key: str | None = None,
+    dose_key: str | None = None,
+    annotations: Mapping[str, Any] | None = None,
+    vectors: Mapping[str, np.ndarray] | None = None,
+    resume: bool = False,
+) -> Responder:
+    """Learn from cells at rest and perturbed ones.
+
+    context_key: a column of obs, or several with commas between (`cell_type,time`). dose_key: a column of numbers.
+    annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and network also say
+    which perturbations are alike, so that one that was never seen can be asked for. vectors: of perturbations, by name.
+    """
+    source = data if isinstance(data, CellSource) else open_cells(data)
+    given = dict(annotations or {})
+    labels, contexts = _labels(source, condition_key, control, context_key, dose_key)
+    populations = populations_of(source, labels, contexts, control=control, key=condition_key)
+    is_control = labels == control
+    known = known_of(_tables(given, "network"), _sets(given), vectors)
+    seen = experience(source, populations, is_control, known)
+    controls = {c: np.flatnonzero(is_control & (contexts == c)) for c in populations.context_names}
+    controls = {context: rows for context, rows in controls.items() if len(rows)}
+    genes = [str(gene) for gene in populations.genes]
+    biology, loader = biology_of(model, source, controls, given, genes=genes)
+    spread = _overdispersion(source, labels, contexts) if source.about.kind == "counts" else None
+    made = learn(seen, config, biology, out=out, dispersion=spread, resume=resume)
+    keys = {
+        "condition_key": condition_key,
+        "control": control,
+        "context_key": context_key,
+        "dose_key": dose_key,
+    }
+    return Responder(made, loader, keys)
+
+
+def _labels(
+    source: CellSource, condition_key: str, control: str, context_key: str | None, dose_key: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What was done to each cell, and its context, (n,) text each."""
+    done = source.about.labels(condition_key).astype(str)
+    if dose_key is not None:
+        untouched = done == control
+        doses = source.about.numbers(dose_key)
+        done = np.array(
+            [
+                one if rest else with_dose(one, dose)
+                for one, dose, rest in zip(done, doses, untouched, strict=True)
+            ]
+        )
+    if context_key is None:
+        return done, np.full(len(done), EVERYWHERE)
+    return done, _joined(source, [key.strip() for key in context_key.split(",")])
+
+
+def _joined(source: CellSource, columns: list[str]) -> np.ndarray:
+    """The labels of a context, of one column or several (n,)."""
+    labels = [source.about.labels(column).astype(str) for column in columns]
+    return np.array([BETWEEN.join(row) for row in zip(*labels, strict=True)])
+
+
+def _tables(given: Mapping[str, Any], name: str) -> list[Network]:
+    one = given.get(name)
+    if one is None:
+        return []
+    return [one if isinstance(one, Network) else read_network(one)]
+
+
+def _sets(given: Mapping[str, Any]) -> list[GeneSets]:
+    one = given.get("pathways")
+    if one is None:
+        return []
+    return [one if isinstance(one, GeneSets) else read_gene_sets(one)]
+
+
+def _overdispersion(source: CellSource, labels: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+    """Of each gene over all populations, a thousand cells of each at most."""
+    names = np.array([f"{c}\n{p}" for c, p in zip(contexts, labels, strict=True)])
+    rows = [np.flatnonzero(names == name)[:CELLS_OF_MOMENTS] for name in np.unique(names)]
+    return overdispersion(source.__getitems__(own).counts for own in rows)
+
+
+def _aligned(
+    source: CellSource, rows: np.ndarray, index: np.ndarray
+) -> tuple[np.ndarray, sparse.csr_matrix | None]:
+    """Log values (n, g) with the genes of training, 0 for missing ones; and counts, if these are what there is."""
+    cells = source.__getitems__(rows)
+    there = index >= 0
+    log = np.zeros((len(rows), len(index)))
+    log[:, there] = log_values(cells).toarray()[:, index[there]]
+    if source.about.kind != "counts":
+        return log, None
+    pick = sparse.csr_matrix(
+        (np.ones(there.sum(), dtype=np.float32), (index[there], np.flatnonzero(there))),
+        shape=(cells.counts.shape[1], len(index)),
+    )
+    return log, sparse.csr_matrix(cells.counts @ pick)
+
+
+def _lifted(asked: Profile, after: np.ndarray) -> np.ndarray:
+    """What is added to expressed values so that the mean over all cells changes as predicted (g,)."""
+    return (after - asked.mean) / np.maximum(asked.detected, 1e-9)

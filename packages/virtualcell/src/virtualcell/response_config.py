@@ -1,0 +1,72 @@
+"""Every setting of a perturbation predictor: the only truth about its defaults. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cytosol.options import TrainerOptions
+from virtualcell.checked import Checked, above, at_least
+from virtualcell.faults import refuse
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeOptions(Checked):
+    """Boosted trees on rows of genes."""
+
+    use: bool = True
+    trees: int = 150
+    leaves: int = 15  # of a tree, at most
+    least_genes: int = 40  # rows in a leaf, at least
+    learning_rate: float = 0.05
+    penalty: float = 5.0  # on the squared value of a leaf
+
+    def ranges(self) -> None:
+        """Refuse values outside their range."""
+        at_least(self, 1, "trees", "least_genes")
+        at_least(self, 2, "leaves")
+        at_least(self, 0.0, "penalty")
+        above(self, 0.0, "learning_rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowNetOptions(Checked):
+    """The cell model on rows of genes."""
+
+    use: bool = True
+    members: int = 2  # networks, each begun otherwise, that are averaged
+    genes: int = 4096  # tokens: the genes with most change in the lessons; the others keep simple predictions
+    tokens: int = 256  # genes of a training step, drawn anew each step
+    d_model: int = 32
+    nhead: int = 4
+    d_hid: int = 64
+    nlayers: int = 2
+    dropout: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+
+    def ranges(self) -> None:
+        """Refuse values outside their range."""
+        at_least(self, 1, "members", "genes", "tokens", "d_model", "nhead", "d_hid", "nlayers")
+        at_least(self, 0.0, "dropout", "weight_decay")
+        above(self, 0.0, "learning_rate")
+        if self.dropout >= 1:
+            refuse(f"dropout: expected a number from 0 to below 1, got {self.dropout!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseConfig:
+    """A perturbation predictor: simple predictions, trees and a cell model that correct them, cells around the mean."""
+
+    seed: int = 0
+    trees: TreeOptions = field(default_factory=TreeOptions)
+    network: RowNetOptions = field(default_factory=RowNetOptions)
+    trainer: TrainerOptions = field(
+        default_factory=lambda: TrainerOptions(
+            max_steps=300, batch_size=4, log_every=50, val_every=300, checkpoint_every=300, device="cpu"
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        if type(self.seed) is not int or self.seed < 0:
+            refuse(f"seed: expected a whole number of 0 and more, got {self.seed!r}")
