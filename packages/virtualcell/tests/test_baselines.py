@@ -141,6 +141,7 @@ def test_scores_are_a_table_with_the_best_ridge_and_discrimination():
     text = report(table)
     assert "mean of 17" in text
     assert "the best here of 8 settings" in text
+    assert "additive (6 of them)" in text
     assert sum(baselines.RIDGE in line for line in text.splitlines()) == 2
     rows = tidy(table, 3)
     assert list(rows.columns) == ["dataset", "task", "method", "metric", "value", "n", "seed"]

@@ -49,6 +49,11 @@ def grid(
     return figure, axes
 
 
+def columns_of(panels: int) -> int:
+    """How many panels stand side by side."""
+    return 2 if panels == 4 else min(3, panels)
+
+
 def bars(
     axes: Axes, names: list[str], values: np.ndarray, *, label: str, colours: list[str] | str = BLUE
 ) -> None:
@@ -64,13 +69,15 @@ def bars(
 
 
 def name_dots(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    """Names beside dots, joined to them by thin lines and moved up so that no two lie on each other; limits are set."""
+    """Names beside dots, joined to them by thin lines, no two on each other; the limits of the axes are set."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     step, move = 0.055 * (high - low), 0.11 * (right - left)
-    height = np.array(y, dtype=float)
-    for below, above in pairwise(np.argsort(y)):
+    height, order = np.array(y, dtype=float), np.argsort(y)
+    for below, above in pairwise(order):
         height[above] = max(height[above], height[below] + step)
-    height -= max(0.0, float(height.max(initial=low)) - (high - 0.5 * step))
+    height[order[-1:]] = np.minimum(height[order[-1:]], high - 0.5 * step)
+    for above, below in pairwise(order[::-1]):
+        height[below] = min(height[below], height[above] - step)
     lead = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0, "shrinkB": 1}
     for a, b, h, name in zip(x, y, height, names, strict=True):
         inwards = a > (left + right) / 2

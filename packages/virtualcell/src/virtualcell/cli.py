@@ -22,6 +22,7 @@ VERBS = (
     scores.evaluate,
     pictures.plot,
     explaining.explain,
+    pictures.demo,
 )
 for verb in VERBS:
     app.command(verb.__name__)(verb)

@@ -149,8 +149,10 @@ def report(table: pd.DataFrame, *, most: int = 12) -> str:
 
 def _lines(rows: pd.DataFrame, scores: list[str]) -> list[str]:
     lines = []
+    most = int(rows["asked"].max()) if "asked" in rows else 0  # methods that could answer fewer are marked
     for row in rows.to_dict("records"):
         name = baselines.RIDGE if _is_ridge(row["method"]) else str(row["method"])
+        name += f" ({row['asked']} of them)" if row.get("asked", most) < most else ""
         numbers = "".join(f"{row[s]:>11.4f}" if np.isfinite(row[s]) else f"{'-':>11}" for s in scores)
         lines.append(f"  {name:<28}{numbers}")
     return lines

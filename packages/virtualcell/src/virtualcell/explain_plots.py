@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytosol.figures import BLUE, GREY, ORANGE, style
-from virtualcell.canvas import bars, grid, name_dots, short, without_prefix
+from virtualcell.canvas import bars, columns_of, grid, name_dots, short, without_prefix
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def plot_explained(tables: Mapping[str, pd.DataFrame], *, title: str = "What the
     panels = _panels(tables)
     if not panels:
         refuse("plot: expected tables of `explain`, there is none that can be drawn")
-    columns = min(3, len(panels))
+    columns = columns_of(len(panels))
     with style():
         rows = -(-len(panels) // columns)
         figure, axes = grid(rows, columns, title=title, note=NOTE, panel=(4.6, 3.4))

@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosol.figures import BLUE, GREY, ORANGE, style
 from virtualcell import baselines, metrics
-from virtualcell.canvas import COLOURS, MOST, grid, name_dots, short
+from virtualcell.canvas import COLOURS, MOST, columns_of, grid, name_dots, short
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
@@ -45,12 +45,15 @@ ENDS = "A dot is a cell; axes have no unit. Cells that are near each other in th
 
 
 def plot_deltas(
-    predicted: Sequence[Predicted], genes: Sequence[str], *, title: str = "Predicted against true change"
+    predicted: Sequence[Predicted],
+    genes: Sequence[str] | np.ndarray,
+    *,
+    title: str = "Predicted against true change",
 ) -> Figure:
     """Predicted against true change of every gene, a panel a prediction. DataError for none, or more than 6."""
     if not 1 <= len(predicted) <= PANELS:
         refuse(f"plot: expected 1 to {PANELS} predictions, got {len(predicted)}")
-    columns = min(3, len(predicted))
+    columns = columns_of(len(predicted))
     with style():
         figure, axes = grid(-(-len(predicted) // columns), columns, title=title, note=DELTAS)
         for ax, one in zip(axes.flat, predicted, strict=False):
@@ -87,7 +90,7 @@ def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth"
     if not scores:
         refuse("plot: expected a table with at least one score")
     names = list(dict.fromkeys(map(str, shown["method"])))
-    columns = min(3, len(scores))
+    columns = columns_of(len(scores))
     tall = 0.9 + 0.34 * len(names)
     with style():
         shape = (-(-len(scores) // columns), columns)
@@ -151,7 +154,7 @@ def plot_embedding(
     """Cells (n, 2) coloured by each of the labels, a panel a column: words in colours, numbers on a scale."""
     if not 1 <= len(labels) <= PANELS or any(len(own) != len(points) for own in labels.values()):
         refuse(f"plot: expected 1 to {PANELS} columns of {len(points)} labels, got {list(labels)}")
-    columns = min(3, len(labels))
+    columns = columns_of(len(labels))
     with style():
         figure, axes = grid(-(-len(labels) // columns), columns, title=title, note=ENDS, panel=(4.2, 3.2))
         order = np.random.default_rng(0).permutation(

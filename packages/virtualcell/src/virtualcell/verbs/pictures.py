@@ -1,4 +1,4 @@
-"""`plot`: pictures of scores, of predicted cells beside the truth, and of embeddings."""
+"""Verbs that end in a picture: `plot` and `demo`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virtualcell.comparison import Keys
 
 Maybe = Path | None
+DEMO = Path("runs/demo/virtualcell")
 MOST = 5000  # cells of a map
 What = Annotated[Path, typer.Argument(metavar="FILE", help="Scores (.json), predicted or embedded cells.")]
 Picture = Annotated[Path, typer.Option("--out", metavar="FIG", help="Picture: .png, .svg, .pdf.")]
@@ -134,3 +135,16 @@ def _map(file: Path, key: str, colors: list[str], kind: str, seed: int, *, told:
         numbers = about.has(name) and about.obs[name].dtype.kind in "fiu"
         labels[name] = (about.numbers(name) if numbers else about.labels(name))[rows]
     return plot_embedding(project(points[rows], kind=kind, seed=seed), labels, title=f"{file.stem}: {key}")
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = DEMO,
+    force: cli.Force = False,
+) -> None:
+    """Simulate cells, hide the perturbed ones of each type, predict them simply, embed cells, and explain the model."""
+    from virtualcell.demo import run
+
+    if out != DEMO:  # the usual place may be used again
+        cli.refuse_existing(out, force=force)
+    typer.echo(run(out))
