@@ -63,7 +63,7 @@ def plot_deltas(
     return figure
 
 
-def _delta(ax: Axes, one: Predicted, genes: Sequence[str]) -> None:
+def _delta(ax: Axes, one: Predicted, genes: Sequence[str] | np.ndarray) -> None:
     true, made = one.true - one.control, one.made - one.control
     top = metrics.largest(true, NAMED)
     ends = np.array([min(true.min(), made.min()), max(true.max(), made.max())], dtype=float)
