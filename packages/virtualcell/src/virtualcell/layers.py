@@ -6,9 +6,14 @@ Letters: b cells, n tokens (CLS first), d width, h heads, o output width. The de
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from virtualcell.attention import Scores, attention
 
 BINS, BIN_WIDTH = 10, 512
 
@@ -39,10 +44,10 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(d_model, d_hid), nn.Linear(d_hid, d_model)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor, seen: Tensor | None, *, first_only: bool = False) -> Tensor:
+    def forward(self, h: Tensor, seen: Tensor | Scores | None, *, first_only: bool = False) -> Tensor:
         """All tokens changed, or the first alone `(b, 1, d)`, at a fraction of the cost.
 
-        seen: what each token may look at, broadcast to `(b, heads, n, n)`: bool, or float added to the scores.
+        seen: what each token may look at, broadcast to `(b, heads, n, n)`: bool, float to add, or `Scores`.
         """
         to = h[:, :1] if first_only else h
         if self.norm_first:
@@ -51,20 +56,20 @@ class Block(nn.Module):
         to = self.norm_attend(to + self._attend(h, seen, first_only=first_only))
         return self.norm_feed(to + self._feed(to))
 
-    def _attend(self, h: Tensor, seen: Tensor | None, *, first_only: bool) -> Tensor:
+    def _attend(self, h: Tensor, seen: Tensor | Scores | None, *, first_only: bool) -> Tensor:
         if first_only:
             d = h.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
             q = F.linear(h[:, :1], weight[:d], bias[:d])
             k, v = F.linear(h, weight[d:], bias[d:]).chunk(2, -1)
-            seen = seen if seen is None or seen.shape[-2] == 1 else seen[..., :1, :]
+            if isinstance(seen, Scores):
+                seen = seen.first()
+            elif seen is not None:
+                seen = seen[..., :1, :]
         else:
             q, k, v = self.qkv(h).chunk(3, -1)
         q, k, v = (x.unflatten(-1, (self.nhead, -1)).transpose(1, 2) for x in (q, k, v))
-        if seen is not None and seen.dtype != torch.bool:
-            seen = seen.to(q.dtype)
-        rate = self.rate if self.training else 0.0
-        o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate)
+        o = attention(q, k, v, seen, self.rate if self.training else 0.0)
         return self.drop(self.out(o.transpose(1, 2).flatten(2)))
 
     def _feed(self, x: Tensor) -> Tensor:
@@ -82,3 +87,42 @@ class Decoder(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """The outputs."""
         return self.last(self.norm(h + self.down(F.relu(self.up(h)))))
+
+
+class _Read(torch.autograd.Function):
+    """`src @ weight.T + bias`, with a vector of its own added to the first token of each cell.
+
+    The gradient of the weight is made once: a second map of the vector alone would make another as large.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, src: Tensor, first: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        kind = src.device.type
+        half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        # cast here: what autocast keeps of a cast without gradient others would be given
+        with torch.autocast(kind, enabled=False):
+            src, small = src.to(half), weight.to(half)
+            encoded = F.linear(src, small, bias.to(half))
+            encoded[:, 0] += F.linear(first.to(half), small)
+        ctx.save_for_backward(src, first, small)
+        ctx.kind = weight.dtype
+        return encoded
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        src, first, weight = ctx.saved_tensors
+        own = grad[:, 0].to(ctx.kind).sum(0)
+        flat = grad.flatten(0, 1)
+        of_weight = (flat.T @ src.flatten(0, 1)).to(ctx.kind).addr_(own, first)
+        of_src = grad @ weight if ctx.needs_input_grad[0] else None
+        return of_src, own @ weight.to(ctx.kind), of_weight, flat.to(ctx.kind).sum(0)
+
+
+def read_with_first(src: Tensor, first: Tensor, read: nn.Linear) -> Tensor:
+    """Vectors `(b, n, t)` mapped to `(b, n, d)`, `first: (t,)` added to those of slot 0."""
+    if torch.compiler.is_compiling():
+        encoded = read(src)
+        own = F.linear(first, read.weight).to(encoded.dtype)
+        return torch.cat([encoded[:, :1] + own, encoded[:, 1:]], 1)
+    return _Read.apply(src, first, read.weight, read.bias)

@@ -7,7 +7,7 @@ parts does not matter. Letters: b cells, n tokens (CLS first), d width, h heads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from virtualcell.attention import Edges
 
 Info = dict[str, Tensor]
 
@@ -60,6 +62,10 @@ class Part(nn.Module):
         """
         raise NotImplementedError
 
+    def sparse(self, h: Tensor, mask: Tensor, **inputs: Any) -> tuple[Edges, Info] | None:
+        """The change of a part of the attention stage that speaks of few pairs: what `forward` says, edge by edge."""
+        del h, mask, inputs
+
     def gate_shape(self) -> tuple[int, ...]:
         """One gate a channel, or a head."""
         return (self.room.nhead, 1, 1) if self.stage is Stage.ATTENTION else (self.room.d_model,)
@@ -75,8 +81,8 @@ class Changes:
         del stage
         return h
 
-    def bias(self, h: Tensor) -> Tensor | None:
-        """What is added to the scores of every layer, `(b, h, n, n)`."""
+    def bias(self, h: Tensor) -> Tensor | Edges | None:
+        """What is added to the scores of every layer, `(b, h, n, n)`, or its edges."""
         del h
         return None
 
@@ -96,27 +102,35 @@ class PartChanges(Changes):
 
     def add(self, stage: Stage, h: Tensor) -> Tensor:
         """The hidden states, with what the parts of the stage propose."""
-        change = self._sum(stage, h)
+        change = None
+        for delta in self._proposals(stage, h):
+            change = delta if change is None else change + delta
         # a token beyond the mask's is the network's own (of the dataset) and of no concern to parts
         return h if change is None else h + F.pad(change, (0, 0, 0, h.shape[1] - change.shape[1]))
 
-    def bias(self, h: Tensor) -> Tensor | None:
-        """The sum of the proposed scores."""
-        change = self._sum(Stage.ATTENTION, h)
+    def bias(self, h: Tensor) -> Tensor | Edges | None:
+        """The sum of the proposed scores; edges where one part alone proposes them."""
+        found = list(self._proposals(Stage.ATTENTION, h))
         extra = h.shape[1] - self.mask.shape[1]
-        return change if change is None or not extra else F.pad(change, (0, extra, 0, extra))
-
-    def _sum(self, stage: Stage, h: Tensor) -> Tensor | None:
-        """The gated proposals of a stage, summed in the order of names: sums of floats depend on theirs."""
+        if len(found) == 1 and isinstance(found[0], Edges):
+            return found[0].padded(extra)
         total = None
+        for change in found:
+            dense = change.dense(h.dtype) if isinstance(change, Edges) else change
+            total = dense if total is None else total + dense
+        return total if total is None or not extra else F.pad(total, (0, extra, 0, extra))
+
+    def _proposals(self, stage: Stage, h: Tensor) -> Iterator[Any]:
+        """The gated proposals of a stage in the order of names: sums of floats depend on theirs."""
         for name, part in sorted(self.parts.items()):
             if part.stage is not stage:
                 continue
             own = {word: self.inputs[word] for word in part.reads if self.inputs.get(word) is not None}
-            delta, self.info[name] = part(h[:, : self.mask.shape[1]], self.mask, **own)
-            gated = delta * self.gates[name].to(delta.dtype)
-            total = gated if total is None else total + gated
-        return total
+            real = h[:, : self.mask.shape[1]]
+            few = part.sparse(real, self.mask, **own) if stage is Stage.ATTENTION else None
+            delta, self.info[name] = part(real, self.mask, **own) if few is None else few
+            gate = self.gates[name]
+            yield delta.times(gate) if isinstance(delta, Edges) else delta * gate.to(delta.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, seen: Tensor | None = None) -> Tensor:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from virtualcell import checks
-from virtualcell.layers import Block, Decoder, SoftBins
+from virtualcell.attention import Edges, Scores, scores
+from virtualcell.layers import Block, Decoder, SoftBins, read_with_first
 from virtualcell.options import NetworkOptions, refuse
 from virtualcell.part import Changes, Stage
 
@@ -152,12 +153,7 @@ class StateEmbeddingModel(nn.Module):
         return self._counted(self._activate(encoded), mask, counts)
 
     def _linear(self, src: Tensor) -> Tensor:
-        encoded = self.read(src)
-        if self.cls_token is None:
-            return encoded
-        # the map is linear: the CLS vector is added behind it, where it is narrow
-        own = F.linear(self.cls_token, self.read.weight).to(encoded.dtype)
-        return torch.cat([encoded[:, :1] + own, encoded[:, 1:]], 1)
+        return self.read(src) if self.cls_token is None else read_with_first(src, self.cls_token, self.read)
 
     def _activate(self, encoded: Tensor) -> Tensor:
         return F.silu(self.norm(encoded)) * math.sqrt(self.shape["d_model"])
@@ -200,7 +196,7 @@ class StateEmbeddingModel(nn.Module):
         seen = None if checks.looking() and bool(mask.all()) else mask[:, None, None, :]
         bias = changes.bias(h)
         if bias is not None:
-            seen = bias if seen is None else bias.masked_fill(~seen, float("-inf"))
+            seen = self._scores(bias, seen, h)
         last = len(self.layers) - 1
         for i, block in enumerate(self.layers):
             if i == len(self.layers) // 2:
@@ -211,6 +207,14 @@ class StateEmbeddingModel(nn.Module):
             else:
                 h = block(h, seen, first_only=only)
         return changes.add(Stage.OUTPUT, h)
+
+    def _scores(self, bias: Tensor | Edges, seen: Tensor | None, h: Tensor) -> Tensor | Scores:
+        """What is added to the scores of every layer, -inf for what may not be seen."""
+        kind = h.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else h.dtype
+        dropped = self.training and self.options.dropout > 0
+        sparse = kind == "cpu" and not dropped and not self.options.compile and checks.looking()
+        return scores(bias, seen, dtype, sparse=sparse)
 
     def _outputs(self, h: Tensor, mask: Tensor) -> Output:
         out = self.decoder(h)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from virtualcell import checks
+from virtualcell.attention import Edges
 from virtualcell.options import RegulationOptions
 from virtualcell.part import Info, Part, Room, Stage
 
@@ -46,6 +47,11 @@ class Regulation(Part):
         `tf_mask, target_mask: (b, n)` bool: who may regulate, who may be regulated; without a matrix every pair of
         the two is an edge of unknown sign. `gene_types: (b, n)`, -1 for none.
         """
+        edges, info = self.sparse(h, mask, **inputs)
+        return edges.dense(_dtype(h)), info
+
+    def sparse(self, h: Tensor, mask: Tensor, **inputs: Any) -> tuple[Edges, Info]:
+        """The same, edge by edge."""
         cell, target, source, signed = self._edges_in(mask, inputs)
         sign = torch.where(signed > 0, 0, 1) if self.genes else torch.full_like(cell, UNKNOWN)
         value = self.weight[sign]
@@ -53,20 +59,15 @@ class Regulation(Part):
             checks.ids(inputs["gene_types"], "gene_types", mask, self.options.num_gene_types)
             kind = inputs["gene_types"][cell, source]
             value = value + self.by_type(kind.clamp_min(0)) * (kind >= 0)[:, None]
-        value = value * signed.abs()[:, None]
-        half = torch.is_autocast_enabled(h.device.type)
-        dtype = torch.get_autocast_dtype(h.device.type) if half else h.dtype
-        b, n = mask.shape
-        flat = torch.zeros(b, n, n, self.room.nhead, dtype=dtype, device=h.device)
-        bias = flat.index_put((cell, target, source), value.to(dtype))
+        edges = Edges(cell, target, source, value * signed.abs()[:, None], (mask.shape[0], mask.shape[1]))
         info = {
             "activators": _tally(mask, cell, target, sign == 0),
             "repressors": _tally(mask, cell, target, sign == 1),
             "targets": _tally(mask, cell, source, sign >= 0),
         }
         if self.detail:
-            info["bias"] = bias.detach().permute(0, 3, 1, 2)
-        return bias.permute(0, 3, 1, 2), info
+            info["bias"] = edges.dense(_dtype(h)).detach()
+        return edges, info
 
     def _edges_in(self, mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The edges of all cells: cell, target's token, regulator's token, signed strength, `(e,)` each."""
@@ -109,6 +110,11 @@ class Regulation(Part):
                 f"gene_ids: needed, since {n - 1} genes a cell are not the {self.genes} of gene_interaction_matrix"
             )
         return torch.arange(-1, n - 1, device=mask.device).expand(b, n).masked_fill(~mask, -1)
+
+
+def _dtype(h: Tensor) -> torch.dtype:
+    half = torch.is_autocast_enabled(h.device.type)
+    return torch.get_autocast_dtype(h.device.type) if half else h.dtype
 
 
 def _edges(options: RegulationOptions) -> tuple[Tensor, Tensor, int]:
