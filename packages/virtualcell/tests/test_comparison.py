@@ -38,11 +38,10 @@ def test_the_truth_itself_is_perfect_and_control_cells_are_not():
     own, still = found.loc[("all", "A", PREDICTION)], found.loc[("all", "A", "no change")]
     assert own["pearson_delta"] == pytest.approx(1.0)
     assert own["mse"] == pytest.approx(0.0, abs=1e-10)
-    assert own["energy"] == pytest.approx(0.0, abs=1e-6)
+    assert own["energy"] < 0 < 0.1 < still["energy"]  # the very same cells are nearer than two draws would be
     assert own["correlations"] == pytest.approx(1.0)
     assert own["spread"] == pytest.approx(1.0)
     assert still["pearson_delta"] == 0.0
-    assert still["energy"] > 0.1
     assert own["cells"] == 50
     assert any("'cell_type'" in note for note in notes)
 

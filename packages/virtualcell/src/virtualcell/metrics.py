@@ -96,29 +96,30 @@ def discrimination(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Energy distance of cells (n, g) and (k, g): 2 E|x - y| - E|x - x'| - E|y - y'|, 0 for the same cells.
+    """Energy distance of cells (n, g) and (k, g): 2 E|x - y| - E|x - x'| - E|y - y'|, Euclidean, over pairs of cells.
 
-    Szekely & Rizzo (2013), as V-statistic over all pairs, Euclidean.
+    Szekely & Rizzo (2013), without bias: around 0, and below it as often as above, for two draws of one population,
+    however few cells they are. The spread of a single cell counts as none.
     """
     x, y = _two(x, y)
-    return max(2 * _mean_distance(x, y) - _mean_distance(x, x) - _mean_distance(y, y), 0.0)
+    return 2 * _mean_of(x, y, _same) - _within(x, _same, 0.0) - _within(y, _same, 0.0)
 
 
 def mmd(x: np.ndarray, y: np.ndarray, bandwidth: float | None = None) -> float:
-    """Squared maximum mean discrepancy of cells (n, g) and (k, g) with a Gaussian kernel, as V-statistic.
+    """Squared maximum mean discrepancy of cells (n, g) and (k, g) with a Gaussian kernel, without bias as above.
 
-    Gretton et al. (2012). bandwidth: of exp(-|x - y|^2 / (2 bandwidth^2)); without, the mean distance among y, the real
-    cells. Where these are all the same, of x.
+    Gretton et al. (2012), eq. 3. bandwidth: of exp(-|x - y|^2 / (2 bandwidth^2)); without, the mean distance among y,
+    the real cells; where these are all the same, from x.
     """
     x, y = _two(x, y)
-    width = bandwidth or _mean_distance(y, y) or _mean_distance(x, y) or 1.0
+    width = bandwidth or _within(y, _same, 0.0) or _mean_of(x, y, _same) or 1.0
     if not 0 < width < np.inf:
         refuse(f"mmd: bandwidth: expected a number above 0, got {width:g}")
 
     def kernel(distances: np.ndarray) -> np.ndarray:
         return np.exp(-(distances**2) / (2 * width**2))
 
-    return max(_mean_of(x, x, kernel) + _mean_of(y, y, kernel) - 2 * _mean_of(x, y, kernel), 0.0)
+    return _within(x, kernel, 1.0) + _within(y, kernel, 1.0) - 2 * _mean_of(x, y, kernel)
 
 
 def correlation_agreement(predicted: np.ndarray, truth: np.ndarray, *, genes: int = VARIABLE) -> float:
@@ -224,8 +225,14 @@ def _correlations(cells: np.ndarray) -> np.ndarray:
     return unit @ unit.T
 
 
-def _mean_distance(x: np.ndarray, y: np.ndarray) -> float:
-    return _mean_of(x, y, lambda distances: distances)
+def _same(distances: np.ndarray) -> np.ndarray:
+    return distances
+
+
+def _within(x: np.ndarray, kernel: Kernel, own: float) -> float:
+    """Mean over pairs of different cells; own: what a cell has with itself, and what is told of one cell alone."""
+    n = len(x)
+    return own if n < 2 else (_mean_of(x, x, kernel) * n - own) / (n - 1)
 
 
 def _mean_of(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> float:
