@@ -19,7 +19,13 @@ def test_the_demo_shows_what_it_says(tmp_path):
         network=network,
         trainer=replace(demo.CONFIG.trainer, max_steps=3, device="cpu"),
     )
-    said = demo.run(tmp_path, options, config)
+    response = replace(
+        demo.RESPONSE,
+        trees=replace(demo.RESPONSE.trees, trees=10),
+        network=replace(demo.RESPONSE.network, members=1, d_model=16, nhead=2, d_hid=16, nlayers=1),
+        trainer=replace(demo.RESPONSE.trainer, max_steps=2),
+    )
+    said = demo.run(tmp_path, options, config, response)
     for name in ("scores.png", "changes.png", "embedding.png", "explained.png"):
         assert (tmp_path / name).stat().st_size > 10_000
         assert name in said
@@ -27,5 +33,7 @@ def test_the_demo_shows_what_it_says(tmp_path):
     scores = pd.read_csv(tmp_path / "scores.csv")
     best = scores.groupby("method")["pearson_delta"].mean()
     assert best["mean delta"] > best["mean of perturbations"]
+    assert best["virtualcell"] > best["no change"]
+    assert len(list((tmp_path / "predicted").iterdir())) == 7
     assert (tmp_path / "explained" / "pathways_by.csv").exists()
     assert "7 perturbations" in said

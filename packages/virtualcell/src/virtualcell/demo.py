@@ -1,4 +1,4 @@
-"""Cells in two minutes: simulated, perturbed ones hidden and predicted by simple methods, embedded, and explained."""
+"""Cells in two minutes: simulated, perturbed ones hidden and predicted beside simple methods, embedded, explained."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
 from virtualcell import baselines, evaluation
 from virtualcell.config import EmbeddingConfig
 from virtualcell.embedding import EmbeddingModel, fit_embedding
 from virtualcell.explain import explain
 from virtualcell.explain_plots import plot_explained
-from virtualcell.folds import EACH, hide_context
+from virtualcell.folds import hide_context
 from virtualcell.metrics import knn_accuracy
 from virtualcell.names import CONTROL
 from virtualcell.plots import plot_deltas, plot_embedding, plot_methods, project
 from virtualcell.populations import read_populations
+from virtualcell.response import fit_responder
+from virtualcell.response_config import ResponseConfig
+from virtualcell.response_files import save_responder
 from virtualcell.saving import save_embedding
 from virtualcell.simulation import simulate
 from virtualcell.simulation_options import SimulationOptions
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from virtualcell.populations import Populations
     from virtualcell.simulation import Simulated
 
 WORLD = SimulationOptions(
@@ -36,49 +39,73 @@ WORLD = SimulationOptions(
 )
 MODEL = "HierarchicalTemporalModel"
 CONFIG = EmbeddingConfig(model=MODEL, genes=100)
-CONFIG = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=150, batch_size=64, max_minutes=1.0))
+CONFIG = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=100, batch_size=64, max_minutes=1.0))
+RESPONSE = ResponseConfig()
+RESPONSE = replace(RESPONSE, trainer=replace(RESPONSE.trainer, max_steps=60))
+OWN = "virtualcell"
 CELL_TYPE, PERTURBATION = "cell_type", "perturbation"
 TESTED = 3  # every third cell is held out of what the neighbours know
 
 
-def run(out: Path, options: SimulationOptions = WORLD, config: EmbeddingConfig = CONFIG) -> str:
-    """Write cells, a model, tables and four pictures to `out`; what they show, as text."""
+def run(
+    out: Path,
+    options: SimulationOptions = WORLD,
+    config: EmbeddingConfig = CONFIG,
+    response: ResponseConfig = RESPONSE,
+) -> str:
+    """Write cells, models, tables and four pictures to `out`; what they show, as text."""
     from cytosol.figures import save
 
     out.mkdir(parents=True, exist_ok=True)
     world = simulate(options)
     world.write(out / "world")
     whole = read_populations(world.cells, context_key=CELL_TYPE)
-    table = evaluation.of_baselines(whole, hide_context(whole, EACH))
+    context = whole.context_names[0]
+    (fold,) = hide_context(whole, context)
+    found = _predicted(world, context, [done for _, done in fold.asked], response, out)
+    made = [
+        (c, d, name, mean) for c, d in fold.asked for name, mean in baselines.run(fold.known, c, d).items()
+    ]
+    table = evaluation.of_means(whole, [*made, *((context, d, OWN, mean) for d, mean in found.items())])
     table.to_csv(out / "scores.csv", index=False)
+    save(plot_methods(table, title=f"Perturbed {context} cells, hidden and predicted"), out / "scores.png")
+    control = whole.control_of(context)
+    shown = [
+        evaluation.Predicted(context, d, OWN, found[d], whole.mean[whole.where(context, d)], control, 0)
+        for d in list(found)[-3:]
+    ]
     save(
-        plot_methods(table, title="Perturbed cells of each cell type hidden: simple methods"),
-        out / "scores.png",
-    )
-    changes = _changes(whole)
-    save(
-        plot_deltas(changes, whole.genes, title=f"Hidden: perturbed {changes[0].context} cells"),
+        plot_deltas(shown, whole.genes, title=f"Perturbed {context} cells, hidden and predicted"),
         out / "changes.png",
     )
     model, accuracy = _embedded(world, config, out)
+    (out / "explained").mkdir(exist_ok=True)
     tables = explain(model, world.cells, by=PERTURBATION)
     for name, one in tables.items():
-        (out / "explained").mkdir(exist_ok=True)
         one.to_csv(out / "explained" / f"{name}.csv")
     save(plot_explained(tables, title=f"{config.model}: what its parts say"), out / "explained.png")
-    return _text(world, table, accuracy, config, out)
+    return _text(world, context, table, accuracy, config, out)
 
 
-def _changes(whole: Populations) -> list[evaluation.Predicted]:
-    """What the mean of the other cell types says of the first one."""
-    (fold,) = hide_context(whole, whole.context_names[0])
-    made = []
-    for context, done in fold.asked[-3:]:
-        mean = baselines.run(fold.known, context, done)[baselines.SAME]
-        at = whole.where(context, done)
-        true = whole.mean[at], whole.control_of(context), int(whole.cells[at])
-        made.append(evaluation.Predicted(context, done, baselines.SAME, mean, *true))
-    return made
+def _predicted(
+    world: Simulated, context: str, asked: list[str], config: ResponseConfig, out: Path
+) -> dict[str, np.ndarray]:
+    """The mean of the cells that are predicted for each hidden perturbation of a type, from its cells at rest."""
+    obs = world.cells.obs
+    rest = (obs[CELL_TYPE] == context) & (obs[PERTURBATION] == CONTROL)
+    known = world.cells[(obs[CELL_TYPE] != context) | rest].copy()
+    files = {"pathways": out / "world" / "pathways.gmt", "network": out / "world" / "network.tsv"}
+    model = fit_responder(
+        known, config, out=out / "runs" / "response", context_key=CELL_TYPE, annotations=files
+    )
+    save_responder(model, out / "response", force=True)
+    still = open_cells(world.cells[rest].copy())
+    found = {}
+    for done in asked:
+        cells = model.perturb(still, done, context=context)
+        write_cells(cells, out / "predicted" / f"{done}.h5ad", force=True)
+        found[done] = np.asarray(sparse.csr_matrix(cells.X).mean(axis=0), dtype=np.float64).ravel()
+    return found
 
 
 def _embedded(
@@ -88,7 +115,7 @@ def _embedded(
     from cytosol.figures import save
 
     files = {"pathways": out / "world" / "pathways.gmt", "compartments": out / "world" / "compartments.tsv"}
-    model = fit_embedding(world.cells, config, out=out / "runs", annotations=files, force=True)
+    model = fit_embedding(world.cells, config, out=out / "runs" / "embedding", annotations=files, force=True)
     save_embedding(model, out / "model", force=True)
     source = open_cells(world.cells)
     found = model.embed(source)
@@ -107,7 +134,12 @@ def _embedded(
 
 
 def _text(
-    world: Simulated, table: pd.DataFrame, accuracy: dict[str, float], config: EmbeddingConfig, out: Path
+    world: Simulated,
+    context: str,
+    table: pd.DataFrame,
+    accuracy: dict[str, float],
+    config: EmbeddingConfig,
+    out: Path,
 ) -> str:
     """What was done and how well, in a few lines."""
     obs = world.cells.obs
@@ -120,7 +152,7 @@ def _text(
     return "\n".join(
         [
             f"{world.cells.n_obs} simulated cells of {types} types, {done} perturbations, and {CONTROL} cells.",
-            "Perturbed cells of each type hidden in turn, and predicted from the other types by simple methods:",
+            f"Perturbed {context} cells are hidden, and predicted from those at rest and from the other types:",
             evaluation.report(table, most=0),
             f"{config.model}, trained without labels: of held-out cells the nearest others say the kind of",
             f"  {kinds}",
