@@ -81,13 +81,15 @@ def mean_of_perturbations(known: Populations, context: str, perturbation: str) -
 
     None where this one is the only perturbation there is: it would be `mean_delta` by another name.
     """
-    done = [p for p in known.done_in(context) if p != perturbation]
-    if done:
-        return np.mean([known.delta(context, p) for p in done], axis=0)
-    every = [(c, p) for c in known.context_names if c != context for p in known.done_in(c)]
-    if all(p == perturbation for _, p in every):
+    perturbed = (known.perturbations != known.control) & (known.perturbations != perturbation)
+    here = perturbed & (known.contexts == context)
+    if here.any():
+        return known.mean[here].mean(axis=0) - known.control_of(context)
+    able = [c for c in known.context_names if c != context and known.done_in(c)]
+    if not (perturbed & np.isin(known.contexts, able)).any():
         return None
-    return np.mean([known.delta(c, p) for c, p in every], axis=0)
+    every = [known.delta(c, p) for c in able for p in known.done_in(c)]
+    return np.mean(every, axis=0)
 
 
 def additive(known: Populations, context: str, perturbation: str) -> np.ndarray | None:

@@ -6,6 +6,7 @@ Letters: m populations, g genes. Read in blocks: only (m, g) arrays are held, ho
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,18 +63,18 @@ class Populations:
 
     def has(self, context: str, perturbation: str) -> bool:
         """Whether there are such cells."""
-        return bool(self._found(context, perturbation).any())
+        return (context, canonical(perturbation, control=self.control)) in self._row
 
     def where(self, context: str, perturbation: str) -> int:
         """The row of a context and perturbation. DataError where there are no such cells."""
-        found = self._found(context, perturbation)
-        if not found.any():
+        row = self._row.get((context, canonical(perturbation, control=self.control)))
+        if row is None:
             known = self.context_names
             if context not in known:
                 refuse(f"context {context!r}: {nearest(context, known)}")
             there = self.perturbations[self.contexts == context].tolist()
             refuse(f"{context}: perturbation {perturbation!r}: {nearest(perturbation, there)}")
-        return int(found.argmax())
+        return row
 
     def control_of(self, context: str) -> np.ndarray:
         """The mean of a context's control cells (g,). DataError where there are none."""
@@ -106,9 +107,11 @@ class Populations:
         """The single perturbations of a combination, in order."""
         return split(perturbation, control=self.control)
 
-    def _found(self, context: str, perturbation: str) -> np.ndarray:
-        name = canonical(perturbation, control=self.control)
-        return (self.contexts == context) & (self.perturbations == name)
+    @cached_property
+    def _row(self) -> dict[tuple[str, str], int]:
+        """The row of each context and perturbation."""
+        pairs = zip(self.contexts.tolist(), self.perturbations.tolist(), strict=True)
+        return {pair: row for row, pair in enumerate(pairs)}
 
 
 def split(name: str, *, control: str = CONTROL) -> tuple[str, ...]:
