@@ -25,6 +25,7 @@ from virtualcell.parts import (
     Temporal,
     __all__,
 )
+from virtualcell.parts.regulation import SHARP
 
 ROOM = Room(16, 4)
 B, N = 2, 6
@@ -172,7 +173,7 @@ def test_the_bias_is_on_known_edges_from_target_to_regulator_by_sign() -> None:
     h, mask = cells()
     bias, info = part(h, mask)
     expected = torch.zeros(B, 4, N, N)  # gene g stands at token g + 1
-    expected[:, :, 2, 1], expected[:, :, 2, 3] = 2.0 * part.weight[0], 0.5 * part.weight[1]
+    expected[:, :, 2, 1], expected[:, :, 2, 3] = 2.0 * SHARP * part.weight[0], 0.5 * SHARP * part.weight[1]
     torch.testing.assert_close(bias, expected)
     assert info["activators"][0].tolist() == [0, 0, 1, 0, 0, 0]
     assert info["repressors"][0].tolist() == [0, 0, 1, 0, 0, 0]
@@ -209,7 +210,7 @@ def test_without_a_matrix_roles_alone_make_edges_of_unknown_sign() -> None:
     tf[:, 1], target[:, 3:5] = True, True
     bias = part(h, mask, tf_mask=tf, target_mask=target)[0]
     assert bias[0, 0].nonzero().tolist() == [[3, 1], [4, 1]]
-    torch.testing.assert_close(bias[0, :, 3, 1], part.weight[2])
+    torch.testing.assert_close(bias[0, :, 3, 1], SHARP * part.weight[2])
     assert not bool(part(h, mask)[0].any())
 
 

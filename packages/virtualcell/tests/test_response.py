@@ -258,6 +258,71 @@ def test_noise_learns_the_spread_of_a_population(tmp_path) -> None:
     assert together.mean() > 0.5
 
 
+def sequences(rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features of a first and of a second stimulus, each of one half of the genes, and the answer to the second one:
+    twice as large where the same half was stimulated before. What is stimulated now says nothing of the past."""
+    generator = torch.Generator().manual_seed(seed)
+    which = torch.randint(0, 2, (2, rows), generator=generator)
+    half = torch.arange(G) % 2
+    called = torch.nn.functional.pad((half == which[..., None]).float(), (1, 0))  # (2, rows, n)
+    src = torch.stack([called, torch.nn.functional.pad(half.float(), (1, 0)).expand_as(called)], -1)
+    answer = called[1] * (1 + (which[0] == which[1]).float()[:, None])
+    return src[0], src[1], answer
+
+
+@pytest.fixture(scope="module")
+def remembering() -> tuple[ResponseNet, ResponseNet]:
+    """Two nets alike, trained on the second answer: one is told the first stimulus by a call before, one is not."""
+    first, second, answer = sequences(64, seed=0)
+    mask = torch.ones(first.shape[:2], dtype=torch.bool)
+    made = []
+    for told in (True, False):
+        torch.manual_seed(0)
+        words = {"memory_size": 8, "memory_dim": 10, "num_memory_types": 2, "carry_memory": True}
+        cell = MODELS["CellularMemoryModel"](**SHAPE | {"token_dim": 2}, **words)
+        net = ResponseNet(cell)
+        groups = ResponseTraining(
+            net, ResponseOptions(learning_rate=5e-3), seed=0, steps=9
+        ).configure_optimizers()
+        for _ in range(150):
+            cell.reset_memory()
+            state = net(first, mask).info["memory"]["state"] if told else None
+            cell.reset_memory()
+            loss = (net(second, mask, previous_states=state).delta - answer).square().mean()
+            groups["optimizer"].zero_grad()
+            loss.backward()
+            groups["optimizer"].step()
+        made.append(net.eval())
+    return made[0], made[1]
+
+
+@torch.no_grad()
+def test_a_model_told_the_sequence_beats_one_that_is_not(remembering) -> None:
+    first, second, answer = sequences(200, seed=1)
+    mask = torch.ones(first.shape[:2], dtype=torch.bool)
+    errors = []
+    for net, told in zip(remembering, (True, False), strict=True):
+        net.cell.reset_memory()
+        state = net(first, mask).info["memory"]["state"] if told else None
+        net.cell.reset_memory()
+        errors.append(float((net(second, mask, previous_states=state).delta - answer)[:, 1:].square().mean()))
+    assert errors[1] > 0.1  # one that does not know the past can but halve the difference
+    assert errors[0] < 0.3 * errors[1]
+
+
+@torch.no_grad()
+def test_what_is_carried_is_what_is_passed(remembering) -> None:
+    first, second, _ = sequences(20, seed=2)
+    mask = torch.ones(first.shape[:2], dtype=torch.bool)
+    net = remembering[0]
+    net.cell.reset_memory()
+    state = net(first, mask).info["memory"]["state"]
+    carried = net(second, mask).delta
+    assert torch.equal(carried, net(second, mask, previous_states=state).delta)
+    net.cell.reset_memory()
+    assert not torch.allclose(net(second, mask).delta, carried, atol=1e-2)
+
+
 def test_what_does_not_fit_is_refused(tmp_path) -> None:
     net, rows = made(), planted(4, seed=0).tensors
     for words, told in (

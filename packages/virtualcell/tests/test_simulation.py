@@ -90,6 +90,11 @@ def test_memory_and_scarcity_show_where_they_are():
     assert poor.cells.layers["transcripts"].sum() < made().cells.layers["transcripts"].sum()
 
 
+def test_a_cell_of_little_supply_runs_short():
+    even, uneven = (made(scarcity=2.0, supply_spread=s).cells.obs["energy"] for s in (0.0, 1.0))
+    assert uneven.std() > 2 * even.std()
+
+
 def test_sizes_of_cells_are_extrinsic_noise():
     total = {
         s: made(extrinsic=s, pathway_spread=0.0).cells.layers["transcripts"].sum(axis=1) for s in (0.0, 0.5)

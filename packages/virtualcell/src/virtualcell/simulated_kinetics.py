@@ -36,11 +36,12 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Fate:
-    """What stays: each cell's type (n,), factors of making (n, g), knocked out genes (n, g) bool."""
+    """What stays: each cell's type (n,), factors of making (n, g), knocked out genes (n, g) bool, supply (n,)."""
 
     kind: np.ndarray
     factor: np.ndarray
     knocked: np.ndarray
+    supply: np.ndarray
 
 
 def rest(world: World, fate: Fate, generator: np.random.Generator) -> State:
@@ -84,16 +85,23 @@ def leap(
     of_regulators = state.transcripts[:, : world.regulators]
     keep = np.exp(-np.log(2) / PROTEIN_HALF_LIFE * dt)
     state.protein = keep * state.protein + (1 - keep) * of_regulators * fuel[:, None]
-    _stores(state, stimulus, born, world, dt=dt, scarcity=scarcity)
+    _stores(state, stimulus, born, world, fate.supply, dt=dt, scarcity=scarcity)
 
 
 def _stores(
-    state: State, stimulus: np.ndarray, born: np.ndarray, world: World, *, dt: float, scarcity: float
+    state: State,
+    stimulus: np.ndarray,
+    born: np.ndarray,
+    world: World,
+    supply: np.ndarray,
+    *,
+    dt: float,
+    scarcity: float,
 ) -> None:
     """Energy is refilled towards 1 and spent by making; chromatin opens under a stimulus and closes slowly."""
     usual = float(0.3 * (world.making).sum()) * dt
     spent = scarcity * dt * born.sum(axis=1) / max(usual, 1e-9)
-    state.energy = np.clip(state.energy + 0.5 * dt * (1 - state.energy) - 0.3 * spent, 0.02, 1.0)
+    state.energy = np.clip(state.energy + 0.5 * supply * dt * (1 - state.energy) - 0.3 * spent, 0.02, 1.0)
     fade = np.exp(-np.log(2) / MEMORY_HALF_LIFE * dt)
     state.chromatin = np.where(
         stimulus > 0, np.minimum(state.chromatin + 0.5 * dt, 1.0), state.chromatin * fade

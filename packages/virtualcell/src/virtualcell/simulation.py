@@ -109,7 +109,7 @@ def _plan(options: SimulationOptions, world: World, generator: np.random.Generat
 def _fate(
     options: SimulationOptions, world: World, plan: pd.DataFrame, generator: np.random.Generator
 ) -> tuple[Fate, np.ndarray]:
-    """What stays of each cell: its type, its size, the activity of its pathways and compartments, its batch."""
+    """What stays of each cell: its type, size, supply, the activity of its pathways and compartments, its batch."""
     n, g = options.cells, options.genes
     size = generator.lognormal(0, options.extrinsic, n)
     activity = generator.normal(0, options.pathway_spread, (n, options.pathways)) @ world.pathway.T
@@ -121,7 +121,9 @@ def _fate(
     knocked = np.array(
         [[f"KO_{gene}" in done.split("+") for gene in world.genes] for done in plan[PERTURBATION]]
     )
-    return Fate(kind, factor, knocked), size
+    spread = options.supply_spread
+    supply = generator.lognormal(0, spread, n) if spread > 0 else np.ones(n)
+    return Fate(kind, factor, knocked, supply), size
 
 
 def _run(

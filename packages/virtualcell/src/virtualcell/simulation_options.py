@@ -32,6 +32,7 @@ class SimulationOptions(Checked):
     extrinsic: float = 0.3  # sd of the log size of a cell
     memory: float = 0.0  # how far an earlier stimulus opens the genes of its pathway
     scarcity: float = 0.0  # how far making transcripts empties a cell's store of energy
+    supply_spread: float = 0.0  # sd of the log rate at which a cell refills that store
     dt: float = 0.2  # [h] a leap
 
     def ranges(self) -> None:
@@ -47,8 +48,8 @@ class SimulationOptions(Checked):
             "batches",
         )
         at_least(self, 1, *counts)
-        strengths = ("regulation", "pathway_spread", "compartment_spread", "extrinsic", "memory", "scarcity")
-        at_least(self, 0, "seed", "knockouts", "stimuli", "pairs", *strengths)
+        strengths = ("regulation", "pathway_spread", "compartment_spread", "extrinsic", "memory")
+        at_least(self, 0, "seed", "knockouts", "stimuli", "pairs", *strengths, "scarcity", "supply_spread")
         above(self, 0.0, "capture", "dt")
         if self.capture > 1 or self.dt > 0.5:
             refuse(f"capture: expected at most 1, dt: at most 0.5 h, got {self.capture:g} and {self.dt:g}")

@@ -18,6 +18,7 @@ from virtualcell.options import RegulationOptions
 from virtualcell.part import Info, Part, Room, Stage
 
 SIGNS, UNKNOWN = 3, 2  # activation, repression, unknown
+SHARP = 4.0  # logits of a gate of 1: one regulator among dozens of genes is heard
 
 
 class Regulation(Part):
@@ -54,7 +55,7 @@ class Regulation(Part):
         """The same, edge by edge."""
         cell, target, source, signed = self._edges_in(mask, inputs)
         sign = torch.where(signed > 0, 0, 1) if self.genes else torch.full_like(cell, UNKNOWN)
-        value = self.weight[sign]
+        value = SHARP * self.weight[sign]
         if "gene_types" in inputs:
             checks.ids(inputs["gene_types"], "gene_types", mask, self.options.num_gene_types)
             kind = inputs["gene_types"][cell, source]
