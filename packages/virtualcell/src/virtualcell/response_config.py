@@ -17,7 +17,7 @@ class TreeOptions(Checked):
     trees: int = 150
     leaves: int = 15  # of a tree, at most
     least_genes: int = 40  # rows in a leaf, at least
-    learning_rate: float = 0.05
+    learning_rate: float = 0.03
     penalty: float = 5.0  # on the squared value of a leaf
 
     def ranges(self) -> None:
