@@ -302,7 +302,9 @@ def told(rows: list[Row], given: argparse.Namespace, kept_rows: list[Row]) -> st
         f"{TOKENS}; {processor()}, {given.threads} thread(s), load average {os.getloadavg()[0]:.1f} at the end; Python "
         f"{platform.python_version()}, torch {torch.__version__}, virtualcell {version('virtualcell')}, {peer}. "
         f"{given.rounds} rounds in turns; median (quarters). Seconds are of processors. Memory: weights with gradients "
-        "and moments + what the backward pass keeps, counted.",
+        "and moments + what the backward pass keeps, counted. Embedding: "
+        f"{BATCHES} batches under one autocast, so that weights are cast once."
+        + (f" Run with --only {given.only}: the other rows are of the run before." if given.only else ""),
         "",
         "| what | measured | bar | |",
         "|---|---|---|---|",
