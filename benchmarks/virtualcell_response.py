@@ -35,9 +35,10 @@ from virtualcell.known import Known
 from virtualcell.learning import learn
 from virtualcell.populations import log_values, read_populations
 from virtualcell.response_config import ResponseConfig
+from virtualcell.row_model import PLAIN, Biology
 from virtualcell.rows import lessons, seen_rows
 from virtualcell.sources import open_cells
-from virtualcell.training_rows import PLAIN, Biology, fit_net
+from virtualcell.training_rows import fit_net
 from virtualcell.transport import moved
 from virtualcell.writing import log_per, predicted_cells
 
@@ -280,12 +281,13 @@ def report(table: pd.DataFrame, seeds: int) -> str:
         if name.startswith("cells: "):
             row = mean.loc[name]
             lines.append(
-                f"| {name.removeprefix('cells: ')} | {row['gene-gene']:.3f} | {row['energy']:.3f} | {row['spread']:.3f} |"
+                f"| {name.removeprefix('cells: ')} | {row['gene-gene']:.3f} | {row['energy']:.3f} "
+                f"| {row['spread']:.3f} |"
             )
     parts = [f"with {part}" for part in PARTS if f"with {part}" in mean.index]
     if parts:
         lines += ["", "## The cell model with each part", "",
-                  "Trees and one network; the share of each part is what changes against `no part`. Spread: over seeds.",
+                  "Trees and one network; a part's share is what changes against `no part`. Spread: over seeds.",
                   "", *lines[:2]]  # fmt: skip
         lines += [
             line("one network", "no part"),
@@ -310,7 +312,7 @@ def report(table: pd.DataFrame, seeds: int) -> str:
     versions = {m.__name__: m.__version__ for m in (np, pd, torch, anndata)}
     lines += [
         "",
-        f"{seeds} seeds, {table['type'].nunique()} types. Training two networks of a fold: {seconds:.0f} s of one core. "
+        f"{seeds} seeds, {table['type'].nunique()} types. Two networks of a fold: {seconds:.0f} s. "
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.",
     ]
     return "\n".join(lines) + "\n"
@@ -333,7 +335,9 @@ def main() -> int:
     path = HERE / "virtualcell_response.csv"
     table = run(options.data, options.seeds, parts=options.parts, keep=options.cells, path=path)
     head = "# Held-out perturbation responses: interferon beta, one cell type left out\n\n"
-    note = "`uv run python benchmarks/virtualcell_response.py --data DIR --parts`; Kang 2018 (1,633 cells, 6,998 genes).\n\n"
+    note = (
+        "`benchmarks/virtualcell_response.py --data DIR --parts`; Kang 2018 (1,633 cells, 6,998 genes).\n\n"
+    )
     (HERE / "virtualcell_response.md").write_text(head + note + report(table, options.seeds))
     return 0
 

@@ -11,7 +11,7 @@ from virtualcell.loader_files import model_words
 from virtualcell.loaders import loader_for
 from virtualcell.models import MODELS
 from virtualcell.response_data import OF_CELLS, OF_GENES
-from virtualcell.training_rows import PLAIN, Biology
+from virtualcell.row_model import PLAIN, Biology
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

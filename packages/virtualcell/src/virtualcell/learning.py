@@ -10,7 +10,7 @@ from virtualcell.correcting import Correction, held_share
 from virtualcell.predictor import ResponseModel
 from virtualcell.row_trees import fit_trees
 from virtualcell.rows import BASES, lessons
-from virtualcell.training_rows import Biology, fit_net
+from virtualcell.training_rows import fit_net
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from virtualcell.experience import Experience
     from virtualcell.response_config import ResponseConfig
+    from virtualcell.row_model import Biology
     from virtualcell.rows import Lesson, Question
 
 

@@ -16,8 +16,8 @@ from virtualcell.experience import Experience
 from virtualcell.faults import few, nearest, refuse
 from virtualcell.populations import canonical
 from virtualcell.response_config import ResponseConfig
+from virtualcell.row_model import Biology
 from virtualcell.rows import Question, Rows, new_rows, seen_rows
-from virtualcell.training_rows import Biology
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,15 +16,14 @@ from virtualcell.experience import Profile, experience
 from virtualcell.faults import few, nearest, refuse
 from virtualcell.genes import match_genes
 from virtualcell.known import known_of
-from virtualcell.learning import learn
 from virtualcell.loading import BaseEnhancedLoader
 from virtualcell.names import CONTROL, PERTURBATION
 from virtualcell.network import Network, read_network
 from virtualcell.pathways import GeneSets, read_gene_sets
 from virtualcell.populations import EVERYWHERE, canonical, log_values, populations_of
 from virtualcell.predictor import ResponseModel
+from virtualcell.row_model import PLAIN
 from virtualcell.sources import CellSource, open_cells
-from virtualcell.training_rows import PLAIN
 from virtualcell.transport import moved
 from virtualcell.writing import predicted_cells
 
@@ -156,6 +155,8 @@ def fit_responder(
     annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and network also say
     which perturbations are alike, so that one that was never seen can be asked for. vectors: of perturbations, by name.
     """
+    from virtualcell.learning import learn  # with Lightning: who predicts does not wait for it
+
     source = data if isinstance(data, CellSource) else open_cells(data)
     given = dict(annotations or {})
     labels, contexts = _labels(source, condition_key, control, context_key, dose_key)

@@ -21,10 +21,10 @@ from virtualcell.populations import Populations
 from virtualcell.predictor import ResponseModel
 from virtualcell.response import Responder
 from virtualcell.response_config import ResponseConfig
+from virtualcell.row_model import Biology, build
 from virtualcell.row_net import RowNet
 from virtualcell.row_trees import trees_of
 from virtualcell.rows import BASES
-from virtualcell.training_rows import Biology, build
 
 if TYPE_CHECKING:
     import os
