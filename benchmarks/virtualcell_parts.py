@@ -129,9 +129,9 @@ def runs(question: Question, seed: int) -> list[dict]:
 def table(found: pd.DataFrame) -> list[str]:
     """A row a part: scores of the arms, and the paired gains, each mean +- sd over seeds."""
     made = [
-        "| part | asked | without | with | shuffled | as features | gain over without | over shuffled "
+        "| part | asked | seeds | without | with | shuffled | as features | gain over without | over shuffled "
         "| biology absent: without | with | loss |",
-        "|" + "---|" * 11,
+        "|" + "---|" * 12,
     ]
     for question in QUESTIONS:
         mine = found[found["part"] == question.part]
@@ -143,7 +143,11 @@ def table(found: pd.DataFrame) -> list[str]:
         gains = [gain(here[arm], here[WITH]) for arm in (WITHOUT, SHUFFLED)]
         nothing = [spread(there[arm]) for arm in (WITHOUT, WITH)]
         hurt = spread(100 * (there[WITH] / there[WITHOUT] - 1), "+.1f") + " %"
-        made.append("| " + " | ".join([question.part, question.asks, *cells, *gains, *nothing, hurt]) + " |")
+        made.append(
+            "| "
+            + " | ".join([question.part, question.asks, str(len(scores)), *cells, *gains, *nothing, hurt])
+            + " |"
+        )
     return made
 
 
@@ -155,7 +159,8 @@ def gain(worse: pd.Series, better: pd.Series) -> str:
 
 
 def spread(values: pd.Series, form: str = ".4f") -> str:
-    return f"{values.mean():{form}} +- {values.std():{form.lstrip('+')}}"
+    told = f"{values.mean():{form}}"
+    return told if len(values) < 2 else f"{told} +- {values.std():{form.lstrip('+')}}"
 
 
 def main() -> None:
