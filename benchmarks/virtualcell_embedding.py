@@ -231,9 +231,10 @@ def report(table: pd.DataFrame) -> str:
         rows = table[table["method"] == name].set_index("seed")
         gain = rows["accuracy"] - base["accuracy"].reindex(rows.index)
         cells = [_spread(x) for x in (rows["accuracy"], rows["balanced"], gain, rows["other"], rows["lisi"])]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {rows['cpu'].mean():.0f} | {rows['seconds'].mean():.0f} |"
-        )
+        cells.append("" if rows["hidden"].isna().all() else f"{rows['hidden'].mean():.4f}")
+        few = "" if len(rows) == len(base) else f" ({len(rows)} of {len(base)} seeds)"
+        cells += [f"{rows['cpu'].mean():.0f}", f"{rows['seconds'].mean():.0f}"]
+        lines.append(f"| {name}{few} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_bar(table, base), ""])
 
 
