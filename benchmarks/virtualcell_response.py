@@ -209,17 +209,8 @@ def run(data: Path, seeds: int, *, parts: bool, keep: Path | None, path: Path) -
                         add(seed, way, scored)
                     if keep is not None:
                         write(keep, fold, made, seed)
-                print(
-                    hidden,
-                    seed,
-                    name,
-                    {
-                        k: round(v, 4)
-                        for k, v in rows[-2 if model != PLAIN else 0].items()
-                        if isinstance(v, float)
-                    },
-                    flush=True,
-                )
+                        np.save(keep / f"{hidden}.{seed}.answer.npy", told["answer"])
+                print(hidden, seed, name, f"{seconds:.0f} s", told["answer"].mean().round(5), flush=True)
         if rows:
             table = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
             table.to_csv(path, index=False)

@@ -26,7 +26,7 @@ class Correction:
     """trees, nets: what corrects, each a half of it where there are both. share: what held-out lessons took of it.
 
     A share of 1 would have been best as it is, 0 not at all. The trial behind it had fewer lessons, so it errs low:
-    from `BELIEVED` on the correction is used, and used whole; below it is not.
+    from `BELIEVED` on the correction is used, and used whole; below it there is none.
     """
 
     trees: RowTrees | None = None
@@ -36,7 +36,7 @@ class Correction:
     @property
     def used(self) -> bool:
         """Whether the answer is corrected."""
-        return self.share >= BELIEVED and (self.trees is not None or bool(self.nets))
+        return self.trees is not None or bool(self.nets)
 
     def stages(self, rows: Rows, cell_words: Mapping[str, Tensor] | None = None) -> dict[str, np.ndarray]:
         """The change (g,) by each method, the last being the answer."""

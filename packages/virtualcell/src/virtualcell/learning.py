@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from virtualcell.correcting import Correction, held_share
+from virtualcell.correcting import BELIEVED, Correction, held_share
 from virtualcell.predictor import ResponseModel
 from virtualcell.row_trees import fit_trees
 from virtualcell.rows import BASES, lessons
@@ -45,7 +45,7 @@ def learn(
 def _correction(
     taught: Sequence[Lesson], config: ResponseConfig, biology: Biology, out: Path, *, resume: bool
 ) -> Correction:
-    """Trees and networks of all lessons; whether to use them is told by trees, or one network where there are none."""
+    """Trees and networks of all lessons, where held-out ones believe trees, or, without trees, a network."""
     if len({lesson.group for lesson in taught}) < 2 or not (config.trees.use or config.network.use):
         return Correction()
 
@@ -59,6 +59,8 @@ def _correction(
 
     words = [biology.of_context.get(lesson.context, {}) for lesson in taught]
     share = held_share(taught, words, trees if config.trees.use else network)
+    if share < BELIEVED:
+        return Correction(None, (), share)
     nets = []
     for member in range(config.network.members if config.network.use else 0):
         run = out / f"member_{member}"

@@ -15,8 +15,8 @@ class TreeOptions(Checked):
 
     use: bool = True
     trees: int = 150
-    leaves: int = 15  # of a tree, at most
-    least_genes: int = 40  # rows in a leaf, at least
+    leaves: int = 63  # of a tree, at most
+    least_genes: int = 150  # rows in a leaf, at least
     learning_rate: float = 0.03
     penalty: float = 5.0  # on the squared value of a leaf
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Question = Literal["seen", "new"]
 SEEN_BASES, NEW_BASES = ("ridge", "similar"), ("kin",)
 BASES: dict[Question, tuple[str, ...]] = {"seen": SEEN_BASES, "new": NEW_BASES}
+OTHERS = 2  # contexts that a lesson is drawn from, at least
 SUBSETS = 0.5  # weight of a lesson from all but one of the other contexts
 
 
@@ -100,13 +101,16 @@ def lessons(seen: Experience, question: Question) -> list[Lesson]:
 
 
 def _seen_lessons(seen: Experience) -> Iterator[Lesson]:
-    """Each condition from the other contexts, and from all but one of them; groups are contexts."""
+    """Each condition from the other contexts, and from all but one of them; groups are contexts.
+
+    From `OTHERS` other contexts on: one alone does not show how contexts differ.
+    """
     for row, (context, perturbation) in enumerate(seen.conditions):
         others = np.setdiff1d(seen.rows_of(perturbation), [row])
-        if len(others) == 0:
+        if len(others) < OTHERS:
             continue
         chosen = [others]
-        if len(others) > 2:
+        if len(others) > OTHERS:
             chosen += [np.array(some) for some in combinations(others.tolist(), len(others) - 1)]
         for some in chosen:
             rows = seen_rows(seen.only(some), perturbation, seen.profile(context))
