@@ -211,3 +211,11 @@ def test_weights_of_contexts_sum_to_one_and_a_context_seen_is_itself():
     assert weight.sum() == pytest.approx(1)
     assert weight.argmax() == 0
     assert bases.context_weights(known, known[1]).tolist() == [0, 1, 0]
+
+
+def test_controls_come_with_them_and_contexts_are_named(data, responder):
+    made = responder.perturb(data, "stim", context="T", cells=5, controls=True)
+    assert made.obs["perturbation"].tolist() == ["stim"] * 5 + ["control"] * 60
+    assert set(made.obs["cell_type"]) == {"T"}
+    rest = data[(data.obs["cell_type"] == "T") & (data.obs["perturbation"] == "control")]
+    np.testing.assert_array_equal(made.layers["counts"][5:].toarray(), rest.X)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHARPNESS = 2.0  # of the weights of contexts: exp(-SHARPNESS (d / d_nearest)^2)
 RIDGE = 100.0  # penalty of the regression on control axes
+DIFFER = 0.25  # share of what differs between contexts that is more than noise, from which on likeness weighs
 CLOSENESS = 2.0  # half as alike as two names can be is as good as the same
 LEAST = 0.05  # mean log expression below which the share that is lost of a gene means nothing
 
@@ -43,13 +44,24 @@ def ridge(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
 def similar(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
     """Changes in other contexts weighted by likeness, each gene shrunk by how much of it is noise (g,).
 
-    Empirical Bayes: signal over signal and noise, the signal being what the squared changes have beyond their errors.
+    Where contexts differ by less than their noise, as replicates do, they weigh by how sure each is. Shrinking is
+    empirical Bayes: signal over signal and noise, the signal being what squared changes have beyond their errors.
     """
     deltas, noise = seen.deltas[rows], seen.noise[rows]
-    known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
-    weight = context_weights(known, asked.mean)
+    if len(rows) > 1 and _differ(deltas, noise) < DIFFER:
+        weight = 1 / np.maximum(noise.mean(axis=1), 1e-12)
+        weight = weight / weight.sum()
+    else:
+        known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
+        weight = context_weights(known, asked.mean)
     signal = np.maximum((deltas**2).mean(axis=0) - noise.mean(axis=0), 1e-6)
     return (weight @ deltas) * signal / (signal + (weight**2) @ noise)
+
+
+def _differ(deltas: np.ndarray, noise: np.ndarray) -> float:
+    """The share of the variance between contexts (y, g) that is not noise, 0 to 1."""
+    total = float(deltas.var(axis=0, ddof=1).mean())
+    return max(1 - float(noise.mean()) / total, 0.0) if total > 0 else 0.0
 
 
 def by_perturbation(seen: Experience) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ Letters: a names, f features of a table. A table is a block of rows of length 1,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,20 +34,30 @@ class Known:
         total = np.zeros((len(first), len(second)))
         if not self.blocks:
             return total
-        for block in self.blocks:
+        for block in range(len(self.blocks)):
             one, two = self._rows(block, first), self._rows(block, second)
             total += np.maximum((one @ two.T).toarray(), 0.0)
         return np.minimum(total / len(self.blocks), 1.0)
 
     def knows(self, name: str) -> bool:
         """Whether any table tells something of a name."""
-        return any(self._rows(block, [name]).nnz > 0 for block in self.blocks)
+        return any(self._rows(block, [name]).nnz > 0 for block in range(len(self.blocks)))
 
-    def _rows(self, block: sparse.csr_matrix, names: Sequence[str]) -> sparse.csr_matrix:
-        at = {name: i for i, name in enumerate(self.names)}
-        places = np.array([at.get(key_of(name), len(self.names)) for name in names], dtype=np.int64)
-        empty = sparse.csr_matrix((1, block.shape[1]), dtype=np.float32)
-        return sparse.csr_matrix(sparse.vstack([block, empty], format="csr")[places])
+    @cached_property
+    def _at(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def _padded(self) -> tuple[sparse.csr_matrix, ...]:
+        """The blocks with an empty row at the end, for names that no table knows."""
+        return tuple(
+            sparse.csr_matrix(sparse.vstack([block, sparse.csr_matrix((1, block.shape[1]))], format="csr"))
+            for block in self.blocks
+        )
+
+    def _rows(self, block: int, names: Sequence[str]) -> sparse.csr_matrix:
+        places = [self._at.get(key_of(name), len(self.names)) for name in names]
+        return sparse.csr_matrix(self._padded[block][places])
 
 
 def known_of(

@@ -55,15 +55,17 @@ class Responder:
         dose: float | None = None,
         context: str | None = None,
         cells: int | None = None,
+        controls: bool = False,
         seed: int = 0,
     ) -> AnnData:
         """Cells at rest as a perturbation leaves them, with the genes of training in their order.
 
         data: untouched cells of one context; of a file with more, those that its columns, named as in training, call
         untouched and of this context. context: its name; without one it is taken as new.
-        cells: how many, drawn from those given (repeatedly if there are fewer); all of them without. From counts come
-        counts; from log values each cell moves by the predicted change, and zeros stay. Raises DataError: an unknown
-        perturbation, none of the genes, values of another kind than training's.
+        cells: how many, drawn from those given (repeatedly if there are fewer); all of them without. controls: the
+        untouched cells too, called `control`, behind the others: tools that compare the two want them in one file. From
+        counts come counts; from log values each cell moves by the predicted change, and zeros stay. Raises DataError:
+        an unknown perturbation, none of the genes, no untouched cells.
         """
         source = data if isinstance(data, CellSource) else open_cells(data)
         name = with_dose(perturbation, dose)
@@ -71,38 +73,29 @@ class Responder:
         genes = [str(gene) for gene in self.model.genes]
         match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
         rows = self.at_rest(source, context)
-        values, counts = _aligned(source, rows, match.index)
-        asked = Profile(
-            values.mean(axis=0),
-            (values > 0).mean(axis=0),
-            values.std(axis=0) / np.sqrt(len(values)),
-            context or "",
-        )
-        after = self.model.mean(name, asked, self._words(source, rows))
+        rest = _aligned(source, rows, match.index, counts=len(self.model.dispersion) > 0)
+        after = self.model.mean(name, rest.profile(context), self._words(source, rows))
         generator = np.random.default_rng(seed)
-        if cells is not None:
-            if cells < 1:
-                refuse(f"cells: expected a whole number of 1 and more, got {cells}")
-            drawn = generator.permutation(len(rows))[:cells]
-            if cells > len(rows):
-                drawn = generator.integers(0, len(rows), cells)
-            rows, values, counts = rows[drawn], values[drawn], counts if counts is None else counts[drawn]
-        if counts is not None and len(self.model.dispersion):
-            made: Any = moved(counts, asked.mean, after, self.model.dispersion, generator=generator)
-        else:
-            made = np.maximum(values + np.where(values > 0, _lifted(asked, after), 0.0), 0.0)
+        drawn = _drawn(len(rows), cells, generator)
+        made = rest.moved(drawn, after, self.model.dispersion, generator)
+        done = np.full(len(drawn), canonical(name, control=self.model.seen.populations.control), dtype=object)
+        whence = source.about.obs.index[rows].astype(str).to_numpy()
+        obs = pd.DataFrame({"from": whence[drawn]}, index=[f"predicted_{i}" for i in range(len(drawn))])
+        if controls:
+            made = sparse.vstack([made, rest.values if rest.counts is None else rest.counts], format="csr")
+            done = np.append(done, np.full(len(rows), CONTROL, dtype=object))
+            obs = pd.concat([obs, pd.DataFrame({"from": whence}, index=whence)])
+        for column, label in self._context_columns(context).items():
+            obs[column] = label
         words = {"perturbation": name, "context": context or "", "notes": [*match.notes], "seed": seed}
-        obs = pd.DataFrame({"from": source.about.obs.index[rows].astype(str)})
-        obs.index = pd.Index([f"predicted_{i}" for i in range(len(rows))])
-        shown = canonical(name, control=self.model.seen.populations.control)
-        return predicted_cells(
-            made,
-            genes,
-            shown,
-            counts=counts is not None and len(self.model.dispersion) > 0,
-            obs=obs,
-            how=words,
-        )
+        return predicted_cells(made, genes, done.tolist(), counts=rest.counts is not None, obs=obs, how=words)
+
+    def _context_columns(self, context: str | None) -> dict[str, str]:
+        """The columns of obs that name a context, as in training."""
+        if context is None or self.keys["context_key"] is None:
+            return {}
+        columns = [key.strip() for key in self.keys["context_key"].split(",")]
+        return dict(zip(columns, context.split(BETWEEN), strict=False))
 
     def at_rest(self, source: CellSource, context: str | None) -> np.ndarray:
         """Rows of the untouched cells of a context. DataError for none, or for several contexts and none named."""
@@ -225,23 +218,48 @@ def _overdispersion(source: CellSource, labels: np.ndarray, contexts: np.ndarray
     return overdispersion(source.__getitems__(own).counts for own in rows)
 
 
-def _aligned(
-    source: CellSource, rows: np.ndarray, index: np.ndarray
-) -> tuple[np.ndarray, sparse.csr_matrix | None]:
-    """Log values (n, g) with the genes of training, 0 for missing ones; and counts, if these are what there is."""
+@dataclass(frozen=True, eq=False)
+class _Rest:
+    """Untouched cells with the genes of training: log values (n, g), and whole counts where they are known."""
+
+    values: np.ndarray
+    counts: sparse.csr_matrix | None
+
+    def profile(self, context: str | None) -> Profile:
+        values = self.values
+        error = values.std(axis=0) / np.sqrt(len(values))
+        return Profile(values.mean(axis=0), (values > 0).mean(axis=0), error, context or "")
+
+    def moved(
+        self, rows: np.ndarray, after: np.ndarray, dispersion: np.ndarray, generator: np.random.Generator
+    ) -> sparse.csr_matrix:
+        """Cells (r, g) that have the predicted mean (g,)."""
+        before = self.values.mean(axis=0)
+        if self.counts is not None:
+            return moved(self.counts[rows], before, after, dispersion, generator=generator)
+        expressed = self.values > 0
+        lift = (after - before) / np.maximum(expressed.mean(axis=0), 1e-9)  # of the expressed values alone
+        return sparse.csr_matrix(np.maximum(self.values[rows] + expressed[rows] * lift, 0.0))
+
+
+def _drawn(n: int, cells: int | None, generator: np.random.Generator) -> np.ndarray:
+    """Places of the cells that are moved."""
+    if cells is None:
+        return np.arange(n)
+    if cells < 1:
+        refuse(f"cells: expected a whole number of 1 and more, got {cells}")
+    return generator.permutation(n)[:cells] if cells <= n else generator.integers(0, n, cells)
+
+
+def _aligned(source: CellSource, rows: np.ndarray, index: np.ndarray, *, counts: bool) -> _Rest:
+    """Cells with the genes of training, 0 for missing ones; counts: where the file has them, keep them."""
     cells = source.__getitems__(rows)
     there = index >= 0
     log = np.zeros((len(rows), len(index)))
     log[:, there] = log_values(cells).toarray()[:, index[there]]
-    if source.about.kind != "counts":
-        return log, None
-    pick = sparse.csr_matrix(
-        (np.ones(there.sum(), dtype=np.float32), (index[there], np.flatnonzero(there))),
-        shape=(cells.counts.shape[1], len(index)),
-    )
-    return log, sparse.csr_matrix(cells.counts @ pick)
-
-
-def _lifted(asked: Profile, after: np.ndarray) -> np.ndarray:
-    """What is added to expressed values so that the mean over all cells changes as predicted (g,)."""
-    return (after - asked.mean) / np.maximum(asked.detected, 1e-9)
+    if not counts or source.about.kind != "counts":
+        return _Rest(log, None)
+    ones = np.ones(int(there.sum()), dtype=np.float32)
+    shape = (len(source.about.genes), len(index))
+    pick = sparse.csr_matrix((ones, (index[there], np.flatnonzero(there))), shape=shape)
+    return _Rest(log, sparse.csr_matrix(cells.counts @ pick))

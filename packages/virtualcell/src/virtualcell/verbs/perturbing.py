@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cytosol import cli
+from virtualcell.names import CONTROL, PERTURBATION
 from virtualcell.verbs import common
 
 
@@ -26,6 +27,9 @@ def perturb(
         int | None,
         typer.Option("--cells", min=1, metavar="N", help="Cells to make; as many as given without."),
     ] = None,
+    controls: Annotated[
+        bool, typer.Option(help="Write the untouched cells too, for tools that compare the two.")
+    ] = True,
     layer: common.Layer = None,
     seed: cli.Seed = None,
     force: cli.Force = False,
@@ -38,7 +42,10 @@ def perturb(
     cli.refuse_existing(out, force=force)
     model = load_responder(directory)
     source = common.cells_of(data, layer=layer)
-    made = model.perturb(source, perturbation, dose=dose, context=context, cells=cells, seed=seed or 0)
+    made = model.perturb(
+        source, perturbation, dose=dose, context=context, cells=cells, controls=controls, seed=seed or 0
+    )
     common.say_all(made.uns["virtualcell"]["notes"])
     write_cells(made, out, force=force)
-    typer.echo(f"{out}: {made.n_obs} cells after {made.obs['perturbation'].iloc[0]}, {made.n_vars} genes")
+    number = int((made.obs[PERTURBATION] != CONTROL).sum())
+    typer.echo(f"{out}: {number} cells after {made.obs[PERTURBATION].iloc[0]}, {made.n_vars} genes")
