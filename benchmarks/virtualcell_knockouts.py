@@ -14,11 +14,10 @@ import os
 import platform
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
-import anndata
 import numpy as np
-import pandas as pd
 import torch
 from scipy import stats
 
@@ -146,20 +145,21 @@ def main() -> int:
              + ", ".join(f"{name} ({changed[name]})" for name in strong) + "."]  # fmt: skip
     first, second, third = [], [], []
     for seed in range(options.seeds):
-        names17, made, truth, facts = replicate(whole, seed)
-        first.append(rows(made, truth, np.ones(len(names17), dtype=bool)))
+        scored, made, truth, facts = replicate(whole, seed)
+        first.append(rows(made, truth, np.ones(len(scored), dtype=bool)))
         print("replicate", seed, facts, first[-1], flush=True)
         names, made, truth, shares = new(whole, seed)
         second.append(rows(made, truth, np.ones(len(names), dtype=bool)))
         third.append(rows(made, truth, np.isin(names, strong)))
     gain = np.mean([run[OWN][0] - run["mean of perturbations"][0] for run in third])
-    lines += ["", f"## Third replicate from the first two ({len(names17)} targets)", "", *table(first), "",
+    versions = {name: version(name) for name in ("numpy", "pandas", "torch", "anndata")}
+    lines += ["", f"## Third replicate from the first two ({len(scored)} targets)", "", *table(first), "",
               "## Targets never seen, all", "", *table(second), "",
               f"## Targets never seen, strong ({len(strong)})", "", *table(third), "",
-              f"Pearson {gain:+.3f} above the mean of perturbations (bar +.03), discrimination bar .60. Held-out lessons "
-              f"took a share of {np.mean(shares):.2f} of the corrections by trees (used from .25 on).", "",
+              f"Pearson {gain:+.3f} above the mean of perturbations (bar +.03), discrimination bar .60. Held-out "
+              f"lessons took a share of {np.mean(shares):.2f} of the corrections by trees (used from .25 on).", "",
               f"{options.seeds} seeds. {platform.machine()}, {os.cpu_count()} cores, "
-              f"Python {platform.python_version()}, { {m.__name__: m.__version__ for m in (np, pd, torch, anndata)} }."]  # fmt: skip
+              f"Python {platform.python_version()}, {versions}."]  # fmt: skip
     (HERE / "virtualcell_knockouts.md").write_text("\n".join(lines) + "\n")
     return 0
 

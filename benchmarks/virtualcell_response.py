@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import anndata
@@ -300,7 +301,7 @@ def report(table: pd.DataFrame, seeds: int) -> str:
         for (t, m), row in each.iterrows()
     ]
     seconds = mean.loc[OWN, "seconds"]
-    versions = {m.__name__: m.__version__ for m in (np, pd, torch, anndata)}
+    versions = {name: version(name) for name in ("numpy", "pandas", "torch", "anndata")}
     lines += [
         "",
         f"{seeds} seeds, {table['type'].nunique()} types. Two networks of a fold: {seconds:.0f} s. "
