@@ -20,6 +20,7 @@ FOLD = 8.0  # times that a fully occupied site opens its promoter faster, or slo
 PROTEIN_HALF_LIFE = 2.0  # [h]
 HALF = 80.0  # proteins at which a site is occupied half of the time
 MEMORY_HALF_LIFE = 48.0  # [h] of a pathway's opened chromatin
+RESTING = 0.2  # share of what memory adds to a stimulus that opened chromatin also adds without one
 STIMULUS = 6.0  # times that a stimulated pathway's promoters open faster
 
 
@@ -72,7 +73,8 @@ def leap(
     lifted = np.log((1 + FOLD * x) / (1 + x)) @ world.up + np.log((1 + x / FOLD) / (1 + x)) @ world.down
     primed = stimulus * (1 + memory * state.chromatin)
     called = 1 + (STIMULUS - 1) * np.minimum((primed @ world.pathway.T), 4.0)
-    opening = world.opening[fate.kind] * np.exp(np.clip(lifted, -6, 6)) * called
+    leaky = 1 + RESTING * memory * (state.chromatin @ world.pathway.T)
+    opening = world.opening[fate.kind] * np.exp(np.clip(lifted, -6, 6)) * called * leaky
     closed = 2 - state.open
     opened = generator.binomial(closed, 1 - np.exp(-opening * dt))
     shut = generator.binomial(state.open, 1 - np.exp(-world.closing * dt))
