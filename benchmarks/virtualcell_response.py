@@ -144,8 +144,8 @@ class Fold:
         return {"network": self.after(told["network"]), "answer": self.after(told["answer"])}
 
     def cells(self, after: np.ndarray, seed: int):
-        """Untouched cells moved to a mean."""
-        counts = self.source.__getitems__(self.at_rest).counts
+        """Untouched cells moved to a mean, each twice, as `perturb` does."""
+        counts = self.source.__getitems__(np.tile(self.at_rest, 2)).counts
         return moved(counts, self.asked.mean, after, self.dispersion, generator=np.random.default_rng(seed))
 
     def populations(self, answer: np.ndarray, seed: int):

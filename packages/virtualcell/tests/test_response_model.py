@@ -118,7 +118,7 @@ def test_one_never_seen_is_answered_by_its_kin_and_loses_its_own_gene(data, resp
     like = responder.model.seen.populations.delta("NK", "A")
     assert pearson(change, like) > 0.5
     assert responder.model.question("C") == "new"
-    assert responder.perturb(data, "C", context="NK").n_obs == 60
+    assert responder.perturb(data, "C", context="NK").n_obs == 120
 
 
 def test_several_at_once_are_the_sum_in_any_order(responder):
@@ -162,10 +162,10 @@ def test_log_values_stay_log_values_and_zeros_zero(data, sets, tmp_path):
     logged.X = np.log1p(logged.X / logged.X.sum(axis=1, keepdims=True) * 1e4)
     bare = ResponseConfig(trees=TreeOptions(use=False), network=RowNetOptions(use=False))
     model = fit_responder(logged, bare, out=tmp_path, context_key="cell_type")
-    made = model.perturb(logged, "stim", context="T")
+    made = model.perturb(logged, "stim", context="T", cells=60)
     assert "counts" not in made.layers
     rest = logged[(logged.obs["cell_type"] == "T") & (logged.obs["perturbation"] == "control")]
-    assert (made.X.toarray()[rest.X == 0] == 0).all()
+    assert (made.X.toarray()[rest[made.obs["from"]].X == 0] == 0).all()
 
 
 def test_data_without_perturbed_cells_is_refused(data, tmp_path):

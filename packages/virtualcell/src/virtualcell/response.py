@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from virtualcell.response_config import ResponseConfig
 
 CELLS_OF_MOMENTS = 1000  # of a population, that overdispersion is measured on
+TIMES = 2  # cells that are made of each that is given, where no number is asked for
 BETWEEN = "|"  # the labels of a context of several columns
 
 
@@ -62,9 +63,10 @@ class Responder:
 
         data: untouched cells of one context; of a file with more, those that its columns, named as in training, call
         untouched and of this context. context: its name; without one it is taken as new.
-        cells: how many, drawn from those given (repeatedly if there are fewer); all of them without. controls: the
-        untouched cells too, called `control`, behind the others: tools that compare the two want them in one file. From
-        counts come counts; from log values each cell moves by the predicted change, and zeros stay. Raises DataError:
+        cells: how many, drawn from those given, each as often as the others; twice as many without: a prediction need
+        not be short of cells. controls: the untouched cells too, called `control`, behind the others: tools that
+        compare the two want them in one file. From counts come counts; from log values each cell moves by the
+        predicted change, and zeros stay. Raises DataError:
         an unknown perturbation, none of the genes, no untouched cells.
         """
         source = data if isinstance(data, CellSource) else open_cells(data)
@@ -243,12 +245,11 @@ class _Rest:
 
 
 def _drawn(n: int, cells: int | None, generator: np.random.Generator) -> np.ndarray:
-    """Places of the cells that are moved."""
-    if cells is None:
-        return np.arange(n)
+    """Places of the cells that are moved, each as often as the others."""
+    cells = TIMES * n if cells is None else cells
     if cells < 1:
         refuse(f"cells: expected a whole number of 1 and more, got {cells}")
-    return generator.permutation(n)[:cells] if cells <= n else generator.integers(0, n, cells)
+    return np.resize(generator.permutation(n), cells)
 
 
 def _aligned(source: CellSource, rows: np.ndarray, index: np.ndarray, *, counts: bool) -> _Rest:

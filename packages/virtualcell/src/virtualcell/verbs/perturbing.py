@@ -25,7 +25,7 @@ def perturb(
     ] = None,
     cells: Annotated[
         int | None,
-        typer.Option("--cells", min=1, metavar="N", help="Cells to make; as many as given without."),
+        typer.Option("--cells", min=1, metavar="N", help="Cells to make; twice as many as given without."),
     ] = None,
     controls: Annotated[
         bool, typer.Option(help="Write the untouched cells too, for tools that compare the two.")
