@@ -52,8 +52,8 @@ def main() -> int:
     lines = [
         "# Predicted cells as cell-eval sees them",
         "",
-        "Stimulated cells of a type left out (`virtualcell_response.py`), twice as many as its control cells; cell-eval",
-        f"0.8.2, {len(seeds)} seeds, mean ± standard deviation over them. Peers' figures are in `virtualcell_simple.md`.",
+        "Stimulated cells of a type left out (`virtualcell_response.py`), twice as many as its control cells;",
+        f"cell-eval 0.8.2, {len(seeds)} seeds, mean ± standard deviation. Simple methods: `virtualcell_simple.md`.",
         "",
         "| | overlap_at_N | precision_at_N | PR-AUC |",
         "|---|---|---|---|",
