@@ -55,8 +55,12 @@ def test_doses_are_written_and_read_again():
     assert dose_of("drug@2.5") == ("drug", 2.5)
     assert dose_of("drug@home") == ("drug@home", None)
     assert with_dose("drug", None) == "drug"
-    with pytest.raises(DataError, match="dose"):
-        with_dose("drug", -1.0)
+    for dose in (1e6, 1234567.0, 0.12345678, 1e-7):
+        assert "+" not in with_dose("drug", dose)
+        assert dose_of(with_dose("drug", dose)) == ("drug", dose)
+    for name, dose in (("drug", -1.0), ("A+B", 1.0)):
+        with pytest.raises(DataError, match="dose"):
+            with_dose(name, dose)
 
 
 def test_a_dose_between_is_of_both_neighbours():

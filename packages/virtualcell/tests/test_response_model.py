@@ -219,3 +219,17 @@ def test_controls_come_with_them_and_contexts_are_named(data, responder):
     assert set(made.obs["cell_type"]) == {"T"}
     rest = data[(data.obs["cell_type"] == "T") & (data.obs["perturbation"] == "control")]
     np.testing.assert_array_equal(made.layers["counts"][5:].toarray(), rest.X)
+
+
+def test_what_the_file_does_not_tell_is_said(data, responder):
+    rest = data[(data.obs["cell_type"] == "T") & (data.obs["perturbation"] == "control")].copy()
+    del rest.obs["cell_type"]
+    notes = responder.perturb(rest, "stim").uns["virtualcell"]["notes"]
+    assert any("no obs['cell_type']: all 60 cells" in note for note in notes)
+
+
+def test_a_combination_is_the_same_in_any_order_and_has_no_one_dose(data, responder):
+    one, two = (responder.perturb(data, name, context="NK", cells=5) for name in ("stim+A", "A+stim+control"))
+    assert set(one.obs["perturbation"]) == set(two.obs["perturbation"]) == {"A+stim"}
+    with pytest.raises(DataError, match="no common dose"):
+        responder.perturb(data, "A+stim", context="NK", dose=2.0)

@@ -12,16 +12,20 @@ from virtualcell.faults import refuse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MARK = "@"
+MARK, JOINT = "@", "+"  # before a dose; between perturbations that were done at once
 
 
 def with_dose(name: str, dose: float | None) -> str:
-    """`name@dose`, or the name alone. DataError for a dose that is negative or not finite."""
+    """`name@dose`, or the name alone. DataError for a dose that is negative or not finite, or of several at once."""
     if dose is None:
         return name
+    if JOINT in name:
+        refuse(
+            f"dose of {name!r}: several at once have no common dose: name each with its own, as A{MARK}1{JOINT}B{MARK}2"
+        )
     if not 0 <= dose < float("inf"):
         refuse(f"dose of {name!r}: expected a number of 0 and more, got {dose:g}")
-    return f"{name}{MARK}{dose:g}"
+    return f"{name}{MARK}{np.format_float_positional(dose, trim='-')}"  # no exponent: its + joins names
 
 
 def dose_of(name: str) -> tuple[str, float | None]:

@@ -64,13 +64,14 @@ class Responder:
         data: untouched cells of one context; of a file with more, those that its columns, named as in training, call
         untouched and of this context. context: its name; without one it is taken as new.
         cells: how many, drawn from those given, each as often as the others; twice as many without: a prediction need
-        not be short of cells. controls: the untouched cells too, called `control`, behind the others: tools that
+        not be short of cells. controls: the untouched cells too, with the control's word, behind the others: tools that
         compare the two want them in one file. From counts come counts; from log values each cell moves by the
         predicted change, and zeros stay. Raises DataError:
         an unknown perturbation, none of the genes, no untouched cells.
         """
         source = data if isinstance(data, CellSource) else open_cells(data)
-        name = with_dose(perturbation, dose)
+        control = self.model.seen.populations.control
+        name = canonical(with_dose(canonical(perturbation, control=control), dose), control=control)
         self.model.question(name)
         genes = [str(gene) for gene in self.model.genes]
         match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
@@ -80,17 +81,25 @@ class Responder:
         generator = np.random.default_rng(seed)
         drawn = _drawn(len(rows), cells, generator)
         made = rest.moved(drawn, after, self.model.dispersion, generator)
-        done = np.full(len(drawn), canonical(name, control=self.model.seen.populations.control), dtype=object)
+        done = np.full(len(drawn), name, dtype=object)
         whence = source.about.obs.index[rows].astype(str).to_numpy()
         obs = pd.DataFrame({"from": whence[drawn]}, index=[f"predicted_{i}" for i in range(len(drawn))])
         if controls:
             made = sparse.vstack([made, rest.values if rest.counts is None else rest.counts], format="csr")
-            done = np.append(done, np.full(len(rows), CONTROL, dtype=object))
+            done = np.append(done, np.full(len(rows), control, dtype=object))
             obs = pd.concat([obs, pd.DataFrame({"from": whence}, index=whence)])
         for column, label in self._context_columns(context).items():
             obs[column] = label
-        words = {"perturbation": name, "context": context or "", "notes": [*match.notes], "seed": seed}
+        notes = [*match.notes, *self._unchecked(source, len(rows))]
+        words = {"perturbation": name, "context": context or "", "notes": notes, "seed": seed}
         return predicted_cells(made, genes, done.tolist(), counts=rest.counts is not None, obs=obs, how=words)
+
+    def _unchecked(self, source: CellSource, count: int) -> list[str]:
+        """What the file does not tell of its cells, and what is therefore taken of them."""
+        keys = [self.keys["condition_key"], *(self.keys["context_key"] or "").split(",")]
+        missing = [key.strip() for key in keys if key.strip() and not source.about.has(key.strip())]
+        taken = f"all {count} cells are taken as untouched and of one context"
+        return [f"{source.about.name}: no obs[{key!r}]: {taken}" for key in missing]
 
     def _context_columns(self, context: str | None) -> dict[str, str]:
         """The columns of obs that name a context, as in training."""

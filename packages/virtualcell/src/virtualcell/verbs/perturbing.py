@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cytosol import cli
-from virtualcell.names import CONTROL, PERTURBATION
+from virtualcell.names import PERTURBATION
 from virtualcell.verbs import common
 
 
@@ -47,5 +47,5 @@ def perturb(
     )
     common.say_all(made.uns["virtualcell"]["notes"])
     write_cells(made, out, force=force)
-    number = int((made.obs[PERTURBATION] != CONTROL).sum())
+    number = int(made.obs_names.str.startswith("predicted_").sum())
     typer.echo(f"{out}: {number} cells after {made.obs[PERTURBATION].iloc[0]}, {made.n_vars} genes")

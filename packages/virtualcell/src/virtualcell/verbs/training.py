@@ -112,6 +112,10 @@ def _perturbation(
             f"note: perturbations {meaning}: {told['lessons']} lessons; held-out ones took "
             f"{told['held_out_share']:.2f} of what trees correct: {'used' if used else 'not used'}"
         )
+    if "context_key" not in keys:
+        common.say(
+            "note: all cells are of one context: trees and networks learn from how contexts differ (--context-key)"
+        )
     what = f"{len(made.model.seen.conditions)} conditions, {len(source)} cells, {len(made.model.genes)} genes"
     typer.echo(
         f"{out}: {what}; next: virtualcell perturb {out} --data CONTROLS.h5ad --perturbation P --out G.h5ad"
