@@ -51,7 +51,7 @@ def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PATH": path, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # a dozen starts of a program on a busy machine
         check=False,
     )
 
