@@ -102,7 +102,7 @@ class Fold:
         config = ResponseConfig()
         bare = replace(config, network=replace(config.network, use=False))
         self.model = learn(self.seen, bare, Biology(), out=Path("unused"))
-        self.lessons = lessons(self.seen, "seen")
+        self.lessons = list(lessons(self.seen))
         self.rows = seen_rows(self.seen, DONE, self.asked)
         types, labels = source.about.labels(CONTEXT), source.about.labels(CONDITION)
         self.at_rest = np.flatnonzero((types == hidden) & (labels == "control"))
@@ -116,7 +116,7 @@ class Fold:
     def simple(self) -> dict[str, np.ndarray]:
         """Means by methods that draw nothing."""
         told = baselines.run(self.seen.populations, self.hidden, DONE)
-        stages = self.model.corrections["seen"].stages(self.rows)
+        stages = self.model.correction.stages(self.rows)
         ridge, similar = self.rows.simple
         own = {
             "ridge, own axes": ridge,
@@ -139,7 +139,7 @@ class Fold:
 
     def answers(self, nets: tuple, words: dict) -> dict[str, np.ndarray]:
         """Network alone, and the model's answer."""
-        whole = self.model.corrections["seen"]
+        whole = self.model.correction
         told = Correction(whole.trees, nets, whole.share).stages(self.rows, words)
         return {"network": self.after(told["network"]), "answer": self.after(told["answer"])}
 

@@ -196,13 +196,12 @@ def test_a_lesson_does_not_see_its_answer(data):
     changed = data.copy()
     hit = (changed.obs["cell_type"] == "B") & (changed.obs["perturbation"] == "stim")
     changed.X[hit.to_numpy(), :10] += 25
-    for question in ("seen", "new"):
-        first, second = (lessons(seen_of(x), question) for x in (data, changed))
-        moved = [not np.allclose(a.delta, b.delta) for a, b in zip(first, second, strict=True)]
-        assert any(moved)
-        for a, b, own in zip(first, second, moved, strict=True):
-            if own:
-                np.testing.assert_array_equal(a.rows.features, b.rows.features)
+    first, second = (list(lessons(seen_of(x))) for x in (data, changed))
+    moved = [not np.allclose(a.delta, b.delta) for a, b in zip(first, second, strict=True)]
+    assert any(moved)
+    for a, b, own in zip(first, second, moved, strict=True):
+        if own:
+            np.testing.assert_array_equal(a.rows.features, b.rows.features)
 
 
 def test_weights_of_contexts_sum_to_one_and_a_context_seen_is_itself():
@@ -211,6 +210,39 @@ def test_weights_of_contexts_sum_to_one_and_a_context_seen_is_itself():
     assert weight.sum() == pytest.approx(1)
     assert weight.argmax() == 0
     assert bases.context_weights(known, known[1]).tolist() == [0, 1, 0]
+
+
+def test_replicates_are_shrunk_by_what_genes_do_under_all_perturbations():
+    rng = np.random.default_rng(0)
+    data = planted(seed=3)
+    data.obs["cell_type"] = rng.choice(
+        ["rep_1", "rep_2"], len(data)
+    )  # of all types alike: contexts differ by noise
+    seen = seen_of(data)
+    asked, rows = seen.profile("rep_1")._replace(context="rep_3"), seen.rows_of("A")
+    told = bases.similar(seen, rows, asked)
+    np.testing.assert_array_equal(bases.ridge(seen, rows, asked), told)
+    sure = 1 / seen.noise[rows].mean(axis=1)
+    weight = sure / sure.sum()
+    signal = np.maximum((seen.deltas**2 - seen.noise).mean(axis=0), 1e-6)
+    shrunk = signal / (signal + weight**2 @ seen.noise[rows])
+    np.testing.assert_allclose(told, weight @ seen.deltas[rows] * shrunk)
+    assert shrunk.max() < 1
+    assert shrunk[:30].mean() > shrunk[30:].mean()
+
+
+def test_kin_count_by_likeness_and_by_how_sure_they_are(data, responder):
+    seen = responder.model.seen
+    weight = bases.kin_weights(seen, "C")
+    assert sum(weight.values()) == pytest.approx(1)
+    assert weight["A"] + weight["B"] > 0.9  # of one set with C
+    few = data[(data.obs["perturbation"] != "B") | (np.arange(len(data)) % 6 == 0)].copy()
+    source = open_cells(few)
+    populations = read_populations(source, context_key="cell_type")
+    made = experience(source, populations, source.about.labels("perturbation") == "control", seen.known)
+    assert bases.kin_weights(made, "C")["B"] < 0.5 * bases.kin_weights(made, "C")["A"]
+    everyone = bases.kin_weights(seen, "unheard of")
+    np.testing.assert_allclose(list(everyone.values()), 1 / len(everyone))
 
 
 def test_controls_come_with_them_and_contexts_are_named(data, responder):

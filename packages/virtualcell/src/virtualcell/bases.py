@@ -31,8 +31,13 @@ def context_weights(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 
 def ridge(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
-    """Ridge regression of changes on the control cells' place along the axes (g,): the mean, where one is seen."""
+    """Ridge regression of changes on the control cells' place along the axes (g,): the mean, where one is seen.
+
+    Where contexts differ by less than their noise there is no slope to learn, and the answer is that of `similar`.
+    """
     deltas = seen.deltas[rows]
+    if _replicates(deltas, seen.noise[rows]):
+        return similar(seen, rows, asked)
     known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
     x, at = (known - seen.centre) @ seen.axes.T, (asked.mean - seen.centre) @ seen.axes.T
     x0, y0 = x.mean(axis=0), deltas.mean(axis=0)
@@ -45,64 +50,71 @@ def similar(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
     """Changes in other contexts weighted by likeness, each gene shrunk by how much of it is noise (g,).
 
     Where contexts differ by less than their noise, as replicates do, they weigh by how sure each is. Shrinking is
-    empirical Bayes: signal over signal and noise, the signal being what squared changes have beyond their errors.
+    empirical Bayes: signal over signal and noise, the signal being what squared changes of the gene have beyond their
+    errors, over all that was seen: one perturbation alone tells little of how much a gene is ever moved.
     """
     deltas, noise = seen.deltas[rows], seen.noise[rows]
-    if len(rows) > 1 and _differ(deltas, noise) < DIFFER:
+    if _replicates(deltas, noise):
         weight = 1 / np.maximum(noise.mean(axis=1), 1e-12)
         weight = weight / weight.sum()
     else:
         known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
         weight = context_weights(known, asked.mean)
-    signal = np.maximum((deltas**2).mean(axis=0) - noise.mean(axis=0), 1e-6)
-    return (weight @ deltas) * signal / (signal + (weight**2) @ noise)
+    return (weight @ deltas) * seen.signal / (seen.signal + (weight**2) @ noise)
 
 
-def _differ(deltas: np.ndarray, noise: np.ndarray) -> float:
-    """The share of the variance between contexts (y, g) that is not noise, 0 to 1."""
+def _replicates(deltas: np.ndarray, noise: np.ndarray) -> bool:
+    """Whether less than `DIFFER` of the variance between contexts (y, g) is more than noise; not so for one alone."""
+    if len(deltas) < 2:
+        return False
     total = float(deltas.var(axis=0, ddof=1).mean())
-    return max(1 - float(noise.mean()) / total, 0.0) if total > 0 else 0.0
+    return total <= 0 or 1 - float(noise.mean()) / total < DIFFER
 
 
-def by_perturbation(seen: Experience) -> dict[str, np.ndarray]:
-    """The change of each single perturbation (g,), contexts weighted by their cells."""
+def by_perturbation(seen: Experience) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The change of each single perturbation (g,) and its squared error (g,), contexts weighted by their cells."""
     pops = seen.populations
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in dict.fromkeys(p for _, p in seen.conditions):
         if len(pops.parts(name)) > 1:
             continue
         rows = seen.rows_of(name)
         cells = np.array([pops.cells[pops.where(*seen.conditions[row])] for row in rows], dtype=np.float64)
-        found[name] = (cells / cells.sum()) @ seen.deltas[rows]
+        weight = cells / cells.sum()
+        found[name] = weight @ seen.deltas[rows], weight**2 @ seen.noise[rows]
     return found
 
 
-def kin(seen: Experience, name: str, asked: Profile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What others of its kind do, for a perturbation never seen (g,): the guess, the kin's mean, the mean of all.
+def kin_weights(seen: Experience, name: str) -> dict[str, float]:
+    """What each perturbation that was seen counts, for one that never was; they sum to 1.
 
-    Kin count by the square of their likeness (`known`), and as a whole by how near the nearest one is; the rest is the
-    mean of all. The perturbed gene itself loses what perturbed genes lose of their expression.
+    Kin count by the square of their likeness (`known`) and by how sure their own change is, and as a whole by how near
+    the nearest one is; the rest is shared by all.
     """
     others = by_perturbation(seen)
-    names, deltas = list(others), np.array(list(others.values()))
-    mean = deltas.mean(axis=0)
-    alike = seen.known.alike([name], names)[0]
+    alike = seen.known.alike([name], list(others))[0]
+    sure = 1 / np.maximum([noise.mean() for _, noise in others.values()], 1e-12)
     near = float(min(1.0, CLOSENESS * alike.max()))
-    own = (alike**2) @ deltas / (alike**2).sum() if near > 0 else mean
-    guess = near * own + (1 - near) * mean
-    place = gene_places(seen)
+    weight = np.full(len(others), (1 - near) / len(others))
+    if near > 0:
+        weight += near * alike**2 * sure / (alike**2 @ sure)
+    return dict(zip(others, weight.tolist(), strict=True))
+
+
+def kin(seen: Experience, name: str, asked: Profile) -> np.ndarray:
+    """The change (g,) of a perturbation never seen: what others do, by `kin_weights`.
+
+    The perturbed gene itself loses what perturbed genes lose of their expression.
+    """
+    deltas = {other: delta for other, (delta, _) in by_perturbation(seen).items()}
+    guess = np.sum([weight * deltas[other] for other, weight in kin_weights(seen, name).items()], axis=0)
+    place = {key_of(str(gene)): i for i, gene in enumerate(seen.populations.genes)}
     lost = [
         delta[place[key_of(other)]] / max(asked.mean[place[key_of(other)]], LEAST)
-        for other, delta in others.items()
+        for other, delta in deltas.items()
         if key_of(other) in place
     ]
     if key_of(name) in place and lost:
         at = place[key_of(name)]
-        guess = guess.copy()
         guess[at] = max(float(np.mean(lost)), -1.0) * asked.mean[at]
-    return guess, own, mean
-
-
-def gene_places(seen: Experience) -> dict[str, int]:
-    """Where each gene is, by its key."""
-    return {key_of(str(gene)): i for i, gene in enumerate(seen.populations.genes)}
+    return guess

@@ -51,11 +51,11 @@ class Correction:
 
 
 def folds(lessons: Sequence[Lesson]) -> list[np.ndarray]:
-    """Which lessons are held out together, (lessons,) bool each: whole groups, at most `FOLDS` folds of them."""
-    groups = sorted({lesson.group for lesson in lessons})
-    count = min(FOLDS, len(groups))
-    fold_of = {group: i % count for i, group in enumerate(groups)}
-    own = np.array([fold_of[lesson.group] for lesson in lessons])
+    """Which lessons are held out together, (lessons,) bool each: whole contexts, at most `FOLDS` folds of them."""
+    contexts = sorted({lesson.context for lesson in lessons})
+    count = min(FOLDS, len(contexts))
+    fold_of = {context: i % count for i, context in enumerate(contexts)}
+    own = np.array([fold_of[lesson.context] for lesson in lessons])
     return [own == i for i in range(count)]
 
 
@@ -64,9 +64,9 @@ def held_share(
     words: Sequence[Mapping[str, Tensor]],
     fit: Callable[[Sequence[Lesson]], Correction],
 ) -> float:
-    """The share of their correction, 0 to 1, by which held-out lessons would have been predicted best; 0 for one group.
+    """The share of their correction, 0 to 1, by which held-out lessons are predicted best; 0 for one context.
 
-    Least squares of what simple predictions lack on what a correction of the other groups' lessons adds.
+    Least squares of what simple predictions lack on what a correction of the other contexts' lessons adds.
     """
     above = below = 0.0
     parts = folds(lessons)

@@ -62,6 +62,11 @@ class Experience:
         ]
         return np.array(found).reshape(self.deltas.shape)
 
+    @cached_property
+    def signal(self) -> np.ndarray:
+        """Squared change of each gene beyond its error, over all conditions (g,): above 0."""
+        return np.maximum((self.deltas**2).mean(axis=0) - self.noise.mean(axis=0), 1e-6)
+
     def rows_of(self, perturbation: str) -> np.ndarray:
         """Places of the conditions with this perturbation."""
         return np.array([i for i, (_, p) in enumerate(self.conditions) if p == perturbation], dtype=np.int64)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from virtualcell.correcting import BELIEVED, Correction, held_share
 from virtualcell.predictor import ResponseModel
 from virtualcell.row_trees import fit_trees
-from virtualcell.rows import BASES, lessons
+from virtualcell.rows import lessons
 from virtualcell.training_rows import fit_net
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtualcell.experience import Experience
     from virtualcell.response_config import ResponseConfig
     from virtualcell.row_model import Biology
-    from virtualcell.rows import Lesson, Question
+    from virtualcell.rows import Lesson
 
 
 def learn(
@@ -33,20 +33,17 @@ def learn(
 ) -> ResponseModel:
     """A predictor of all that was seen; runs of its networks go to folders in `out`. dispersion: (g,) of counts."""
     dispersion = np.zeros(0) if dispersion is None else dispersion
-    made: dict[Question, Correction] = {}
-    facts: dict[str, Any] = {}
-    for question in BASES:
-        taught = lessons(seen, question)
-        made[question] = _correction(taught, config, biology, out / question, resume=resume)
-        facts[question] = {"lessons": len(taught), "held_out_share": made[question].share}
-    return ResponseModel(seen, made, biology, config, facts, dispersion)
+    taught = list(lessons(seen))
+    correction = _correction(taught, config, biology, out, resume=resume)
+    facts = {"lessons": len(taught), "held_out_share": correction.share}
+    return ResponseModel(seen, correction, biology, config, facts, dispersion)
 
 
 def _correction(
     taught: Sequence[Lesson], config: ResponseConfig, biology: Biology, out: Path, *, resume: bool
 ) -> Correction:
     """Trees and networks of all lessons, where held-out ones believe trees, or, without trees, a network."""
-    if len({lesson.group for lesson in taught}) < 2 or not (config.trees.use or config.network.use):
+    if len({lesson.context for lesson in taught}) < 2 or not (config.trees.use or config.network.use):
         return Correction()
 
     def trees(some: Sequence[Lesson]) -> Correction:

@@ -6,10 +6,11 @@ Letters: n cells, g genes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from virtualcell import bases
 from virtualcell.correcting import Correction
 from virtualcell.doses import between
 from virtualcell.experience import Experience
@@ -17,7 +18,7 @@ from virtualcell.faults import few, nearest, refuse
 from virtualcell.populations import canonical
 from virtualcell.response_config import ResponseConfig
 from virtualcell.row_model import Biology
-from virtualcell.rows import Question, Rows, new_rows, seen_rows
+from virtualcell.rows import seen_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from virtualcell.experience import Profile
 
+Question = Literal["seen", "new"]
+
 
 @dataclass(frozen=True, eq=False)
 class ResponseModel:
-    """seen: what it learned from. corrections: what is added to simple predictions, by question. facts: plain JSON."""
+    """seen: what it learned from. correction: of simple predictions from other contexts. facts: plain JSON."""
 
     seen: Experience
-    corrections: dict[Question, Correction]
+    correction: Correction
     biology: Biology
     config: ResponseConfig
     facts: dict[str, Any]
@@ -62,6 +65,10 @@ class ResponseModel:
                 f"perturbation {name!r}: it was not seen in training and no table (network, pathways, vectors) knows "
                 f"it; {nearest(name, there)}; seen are {few(there)}"
             )
+        if not bases.by_perturbation(self.seen):
+            refuse(
+                f"perturbation {name!r}: expected kin that were seen alone, training has several at once only"
+            )
         return "new"
 
     def change(
@@ -79,7 +86,11 @@ class ResponseModel:
     def stages(
         self, perturbation: str, asked: Profile, cell_words: Mapping[str, Tensor] | None = None
     ) -> dict[str, np.ndarray]:
-        """The change (g,) by each stage: simple predictions, trees, network, and the answer last."""
+        """The change (g,) by each stage, the last being the answer.
+
+        Seen in other contexts: the simple prediction, trees, network, answer. Never seen: what its kin do, which trees
+        and a network made worse where it was measured. A sum of several, a dose between two: their answers'.
+        """
         pops = self.seen.populations
         name = canonical(perturbation, control=pops.control)
         question = self.question(name)
@@ -90,10 +101,6 @@ class ResponseModel:
             doses = [(one, w) for one, w in between(name, pops.perturbation_names) if one is not None]
             found = [weight * self.change(one, asked, cell_words) for one, weight in doses]
             return {"dose": np.sum(found, axis=0)}
-        rows = self.rows(question, name, asked)
-        return self.corrections[question].stages(rows, cell_words)
-
-    def rows(self, question: Question, perturbation: str, asked: Profile) -> Rows:
-        """Features and simple predictions of one perturbation of one context."""
-        made = seen_rows if question == "seen" else new_rows
-        return made(self.seen, perturbation, asked)
+        if question == "new":
+            return {"kin": bases.kin(self.seen, name, asked)}
+        return self.correction.stages(seen_rows(self.seen, name, asked), cell_words)

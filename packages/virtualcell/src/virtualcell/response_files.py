@@ -24,7 +24,6 @@ from virtualcell.response_config import ResponseConfig
 from virtualcell.row_model import Biology, build
 from virtualcell.row_net import RowNet
 from virtualcell.row_trees import trees_of
-from virtualcell.rows import BASES
 
 if TYPE_CHECKING:
     import os
@@ -51,10 +50,7 @@ def save_responder(made: Responder, path: str | os.PathLike[str], *, force: bool
     for i, block in enumerate(known.blocks):
         arrays |= {f"known.{i}.{name}": getattr(block, name) for name in ("data", "indices", "indptr")}
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    corrections: dict[str, Any] = {}
-    for question, correction in model.corrections.items():
-        corrections[question] = _told(correction)
-        tensors |= _weights(correction, question)
+    tensors |= _weights(model.correction)
     own = model.biology
     tensors |= {f"tables.{name}": x for name, x in own.tables.items()}
     tensors |= {f"of_genes.{name}": x for name, x in own.of_genes.items()}
@@ -66,7 +62,7 @@ def save_responder(made: Responder, path: str | os.PathLike[str], *, force: bool
         "perturbations": [str(one) for one in pops.perturbations],
         "control": pops.control,
         "known": {"names": list(known.names), "widths": [int(block.shape[1]) for block in known.blocks]},
-        "corrections": corrections,
+        "correction": _told(model.correction),
         "model": own.model,
         "sizes": own.sizes,
         "of_context": list(own.of_context),
@@ -105,11 +101,8 @@ def load_responder(path: str | os.PathLike[str]) -> Responder:
             _named(tensors, "of_genes."),
             {name: _named(tensors, f"of_context.{i}.") for i, name in enumerate(extra["of_context"])},
         )
-        corrections: Any = {
-            question: _correction(extra["corrections"][question], tensors, question, biology, config)
-            for question in BASES
-        }
-        model = ResponseModel(seen, corrections, biology, config, extra["facts"], arrays["dispersion"])
+        correction = _correction(extra["correction"], tensors, biology, config)
+        model = ResponseModel(seen, correction, biology, config, extra["facts"], arrays["dispersion"])
         return Responder(model, load_loader(root / LOADER) if extra["loader"] else None, extra["keys"])
     except (KeyError, TypeError) as missing:
         msg = f"{root}: the manifest lacks {missing}: save the model again"
@@ -130,30 +123,26 @@ def _told(correction: Correction) -> dict[str, Any]:
     }
 
 
-def _weights(correction: Correction, question: str) -> dict[str, Tensor]:
+def _weights(correction: Correction) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     if correction.trees is not None:
-        arrays = correction.trees.arrays(f"{question}.trees")
+        arrays = correction.trees.arrays("trees")
         made |= {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     for i, net in enumerate(correction.nets):
-        name = f"{question}.net.{i}."
+        name = f"net.{i}."
         made |= {f"{name}genes": torch.from_numpy(net.genes), f"{name}scale": torch.from_numpy(net.scale)}
         made |= {f"{name}net.{key}": x for key, x in net.net.state_dict().items()}
     return made
 
 
 def _correction(
-    told: dict[str, Any],
-    tensors: Mapping[str, Tensor],
-    question: str,
-    biology: Biology,
-    config: ResponseConfig,
+    told: dict[str, Any], tensors: Mapping[str, Tensor], biology: Biology, config: ResponseConfig
 ) -> Correction:
-    arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith(f"{question}.trees")}
-    trees = trees_of(arrays, f"{question}.trees", told["forests"]) if told["forests"] else None
+    arrays = {name: x.numpy() for name, x in tensors.items() if name.startswith("trees.")}
+    trees = trees_of(arrays, "trees", told["forests"]) if told["forests"] else None
     nets = []
     for i, one in enumerate(told["nets"]):
-        own = _named(tensors, f"{question}.net.{i}.")
+        own = _named(tensors, f"net.{i}.")
         genes, scale = own["genes"].numpy(), own["scale"].numpy()
         net = build(biology, len(scale), genes, config.network)
         load_weights(net, _named(own, "net."))

@@ -1,28 +1,24 @@
 """Rows of features, one a gene, that trees and networks correct simple predictions by.
 
-Two questions have rows of their own: a perturbation seen in other contexts (`seen`), and one never seen (`new`). To
-teach, each condition is asked for as if it had not been seen. Letters: g genes, f features, s simple predictions.
+They are of a perturbation seen in other contexts than the one that is asked for. To teach, each condition is asked for
+as if it had not been seen. Letters: g genes, f features, s simple predictions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from virtualcell import bases
-from virtualcell.genes import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtualcell.experience import Experience, Profile
 
-Question = Literal["seen", "new"]
-SEEN_BASES, NEW_BASES = ("ridge", "similar"), ("kin",)
-BASES: dict[Question, tuple[str, ...]] = {"seen": SEEN_BASES, "new": NEW_BASES}
 OTHERS = 2  # contexts that a lesson is drawn from, at least
 SUBSETS = 0.5  # weight of a lesson from all but one of the other contexts
 
@@ -42,13 +38,12 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Rows whose answer is known: the true change (g,) and its error (g,); what it is held out with; its weight."""
+    """Rows whose answer is known: the true change (g,) and its error (g,); its context, held out as one; its weight."""
 
     rows: Rows
     delta: np.ndarray
     error: np.ndarray
     context: str
-    group: str
     weight: float
 
 
@@ -78,30 +73,8 @@ def seen_rows(seen: Experience, perturbation: str, asked: Profile) -> Rows:
     return Rows(np.array(columns).T, simple)
 
 
-def new_rows(seen: Experience, perturbation: str, asked: Profile) -> Rows:
-    """Rows of a single perturbation that was never seen."""
-    guess, own, mean = bases.kin(seen, perturbation, asked)
-    others = bases.by_perturbation(seen)
-    deltas = np.array(list(others.values()))
-    alike = seen.known.alike([perturbation], list(others))[0]
-    genes = [str(gene) for gene in seen.populations.genes]
-    is_it = np.array([key_of(gene) == key_of(perturbation) for gene in genes], dtype=np.float64)
-    near = np.full(len(genes), alike.max())
-    linked = seen.known.alike([perturbation], genes)[0]
-    columns = [
-        guess, own, mean, deltas.std(axis=0), deltas.max(axis=0), deltas.min(axis=0), deltas[int(alike.argmax())],
-        is_it, near, linked, asked.mean, asked.detected, asked.error,
-    ]  # fmt: skip
-    return Rows(np.array(columns).T, guess[None])
-
-
-def lessons(seen: Experience, question: Question) -> list[Lesson]:
-    """Every condition, asked for as if it had not been seen."""
-    return list(_seen_lessons(seen) if question == "seen" else _new_lessons(seen))
-
-
-def _seen_lessons(seen: Experience) -> Iterator[Lesson]:
-    """Each condition from the other contexts, and from all but one of them; groups are contexts.
+def lessons(seen: Experience) -> Iterator[Lesson]:
+    """Each condition, asked for as if it had not been seen: from the other contexts, and from all but one of them.
 
     From `OTHERS` other contexts on: one alone does not show how contexts differ.
     """
@@ -115,18 +88,7 @@ def _seen_lessons(seen: Experience) -> Iterator[Lesson]:
         for some in chosen:
             rows = seen_rows(seen.only(some), perturbation, seen.profile(context))
             weight = 1.0 if len(some) == len(others) else SUBSETS
-            yield Lesson(rows, seen.deltas[row], np.sqrt(seen.noise[row]), context, context, weight)
-
-
-def _new_lessons(seen: Experience) -> Iterator[Lesson]:
-    """Each single perturbation from the others, in each of its contexts; groups are perturbations."""
-    names = list(bases.by_perturbation(seen))
-    for name in names if len(names) > 2 else []:
-        others = seen.without(seen.involved(name))
-        for row in seen.rows_of(name):
-            context = seen.conditions[row][0]
-            rows = new_rows(others, name, seen.profile(context))
-            yield Lesson(rows, seen.deltas[row], np.sqrt(seen.noise[row]), context, name, 1.0)
+            yield Lesson(rows, seen.deltas[row], np.sqrt(seen.noise[row]), context, weight)
 
 
 def _spread(values: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:

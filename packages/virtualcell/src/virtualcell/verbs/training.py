@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cytosol import cli
 from virtualcell.verbs import common
-
-if TYPE_CHECKING:
-    from virtualcell.rows import Question
 
 RECIPE, HISTORY, RUNS = "config.yaml", "history.csv", "runs"
 
@@ -105,13 +102,11 @@ def _perturbation(
     made = fit_responder(source, chosen, out=out / RUNS, **words)
     save_responder(made, out, force=force or resume)
     save_config(chosen, out / RECIPE)
-    meanings: dict[Question, str] = {"seen": "seen in other contexts", "new": "never seen"}
-    for question, meaning in meanings.items():
-        told, used = made.model.facts[question], made.model.corrections[question].used
-        common.say(
-            f"note: perturbations {meaning}: {told['lessons']} lessons; held-out ones took "
-            f"{told['held_out_share']:.2f} of what trees correct: {'used' if used else 'not used'}"
-        )
+    told, used = made.model.facts, made.model.correction.used
+    common.say(
+        f"note: {told['lessons']} lessons of perturbations seen in other contexts; held-out ones took "
+        f"{told['held_out_share']:.2f} of what trees correct: {'used' if used else 'not used'}"
+    )
     if "context_key" not in keys:
         common.say(
             "note: all cells are of one context: trees and networks learn from how contexts differ (--context-key)"
