@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosol.config import load
+from cytosol.config import load, read
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "configs").rglob("*.y*ml"))
@@ -21,5 +21,6 @@ def test_there_are_recipes() -> None:
 def test_a_recipe_merges_and_changes_something(recipe: Path) -> None:
     package, *_ = recipe.relative_to(ROOT / "configs").parts
     assert recipe.suffix == ".yaml"
-    config = importlib.import_module(f"{package}.config").Config
+    home = importlib.import_module(f"{package}.config")
+    config = home.CONFIGS[read(recipe)["task"]] if hasattr(home, "CONFIGS") else home.Config
     assert load(config, file=recipe) != load(config)

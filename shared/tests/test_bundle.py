@@ -137,6 +137,12 @@ def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, when, old):
     assert len(list(root.iterdir())) == 2
 
 
+def test_an_unfinished_training_is_told_from_what_is_no_model(tmp_path):
+    (tmp_path / "m" / "runs" / "net" / "checkpoints").mkdir(parents=True)
+    refused(tmp_path / "m", "training is unfinished", "--resume finishes it")
+    assert load_bundle(write(tmp_path / "m"), kinds=["net"]).kind == "net"
+
+
 def test_missing_and_truncated_files(tmp_path):
     refused(tmp_path / "nowhere", "nowhere is not a directory")
     refused(tmp_path, "is not a model")

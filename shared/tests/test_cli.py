@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,6 +59,13 @@ def tool() -> typer.Typer:
             raise KeyboardInterrupt(message)
         raise FAULTS[how][0]
 
+    @app.command()
+    @cli.resumable()
+    def wait(*, number: int) -> None:
+        """Be stopped."""
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
     return app
 
 
@@ -95,6 +105,18 @@ def test_every_fault_is_one_line_and_its_exit_code(capsys: pytest.CaptureFixture
 def test_an_interruption_keeps_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     expected = (130, "", "tool: stopped at step 7; --resume goes on\n")
     assert outcome(capsys, "fail", "interrupt") == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGTERM, "stopped by SIGTERM"), (signal.SIGINT, "interrupted")]
+)
+def test_what_can_go_on_says_so_when_stopped(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals, said: str
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    expected = (130, "", f"tool: {said}: the same command with --resume goes on\n")
+    assert outcome(capsys, "wait", str(int(number))) == expected
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosol.config import MAX_BYTES, ConfigError, from_dict, load, save, show, to_dict
+from cytosol.config import MAX_BYTES, ConfigError, from_dict, load, read, save, show, to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,15 @@ def test_what_comes_out_is_frozen_and_plain() -> None:
     assert type(config.scale) is dict
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.model.hidden = 3  # type: ignore[misc]
+
+
+def test_a_file_is_read_before_its_class_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("task: other\nnet: {width: 3}\n")
+    assert read(file) == {"task": "other", "net": {"width": 3}}
+    file.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="expected `key: value`"):
+        read(file)
 
 
 def test_dotted_keys_work_in_a_file_too(tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_11_conditions_and_contexts_that_are_missing(folder, capsys):
     for data, words, told in (
         ("half", "cell_type=each", "obs['cell_type']: cell c1: expected a value"),
         ("good", "cell_type=each", "expected a column 'cell_type'"),
-        ("good", "conditions=A --condition-key conditions", "did you mean 'condition'"),
+        ("good", "conditions=A --condition-key conditions", "there is condition"),
         ("good", "condition=A --control-word ctrl", "expected control cells 'ctrl'"),
     ):
         assert sh(*score, "--data", folder / f"{data}.h5ad", "--hold-out", *words.split()) == 2

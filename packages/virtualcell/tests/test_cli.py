@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -94,7 +97,7 @@ def test_annotations_are_matched_and_written(folder, capsys):
 
 def test_simple_methods_are_scored(folder, capsys):
     data = folder / "world" / "cells.h5ad"
-    words = ["evaluate", "--baselines", "--data", data, "--condition-key", "perturbation"]
+    words = ["evaluate", "--baselines", "--data", data]
     assert sh(*words, "--hold-out", "cell_type=each", "--json", folder / "b.json") == 0
     found = json.loads((folder / "b.json").read_text())
     assert set(found["meta"]) == {"package", "version", "files", "seed"}
@@ -105,6 +108,7 @@ def test_simple_methods_are_scored(folder, capsys):
     assert {row["dataset"] for row in found["rows"]} == {"type1", "type2"}
     said = capsys.readouterr()
     assert "Pearson d" in said.out
+    assert "obs['perturbation'] is what was done to a cell" in said.err
     assert sh(*words, "--hold-out", "perturbation=KO_TF001", "--json", folder / "p.json") == 0
     rows = json.loads((folder / "p.json").read_text())["rows"]
     assert {row["task"] for row in rows} == {"KO_TF001"}
@@ -123,6 +127,66 @@ def test_a_prediction_is_scored(folder, capsys):
     ]
     assert perfect == pytest.approx([1.0, 1.0])
     assert "prediction" in capsys.readouterr().out
+
+
+LITTLE = {
+    "embedding": ["genes=20", "network.d_model=8", "network.nhead=2", "network.output_dim=4"],
+    "perturbation": ["network.members=1", "network.d_model=8", "network.nhead=2", "trees.trees=5"],
+}
+TRAINING = {
+    "embedding": ("virtualcell.training", "EmbeddingTraining"),
+    "perturbation": ("virtualcell.training_response", "ResponseTraining"),
+}
+
+
+@pytest.mark.parametrize("task", LITTLE)
+def test_a_training_that_was_stopped_goes_on_where_it_says(folder, capsys, monkeypatch, task):
+    recipe, out, made = folder / f"{task}.yaml", folder / task, folder / f"{task}.h5ad"
+    recipe.write_text(f"task: {task}\ntrainer: {{max_steps: 6, batch_size: 4, precision: 32-true}}\n")
+    data = folder / "world" / "cells.h5ad"
+    words = ["train", "--data", data, "--config", recipe, "--out", out, "--device", "cpu", *LITTLE[task]]
+    if task == "perturbation":
+        words += ["--context-key", "cell_type,batch"]
+        use = ["perturb", out, "--data", data, "--context", "type1|batch1", "--perturbation", "KO_TF001"]
+    else:
+        use = ["embed", out, "--data", data]
+    module, name = TRAINING[task]
+    kind = getattr(importlib.import_module(module), name)
+    step = kind.training_step
+
+    def stopped(self, batch, index):
+        if self.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "training_step", stopped)
+        assert sh(*words) == 130
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "stopped by SIGTERM at step 4" in last
+    assert last.endswith("the same command with --resume goes on")
+    assert sh(*use, "--out", made) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "training is unfinished" in said[-1]
+    assert len(said) == 1
+    assert sh(*words, "--resume") == 0
+    assert "continuing at step 4" in capsys.readouterr().err
+    assert sh(*use, "--out", made) == 0
+    assert f"task: {task}" in (out / "config.yaml").read_text()
+
+
+def test_the_recipe_and_the_option_agree_on_the_task(folder, capsys):
+    recipe, data = folder / "r.yaml", folder / "world" / "cells.h5ad"
+    words = ["train", "--data", data, "--out", folder / "x"]
+    for text, more, told in (
+        ("task: embedding\ngenes: 5\n", ["--task", "perturbation"], "task: expected one of 'perturbation'"),
+        ("task: embeding\n", [], "r.yaml: task: expected one of embedding, perturbation, got 'embeding'"),
+        ("genes: 5\n", [], "--task: expected one of embedding, perturbation, or a recipe"),
+        ("task: perturbation\n", ["--condition-key", "perturbed"], "there is perturbation, "),
+    ):
+        recipe.write_text(text)
+        assert sh(*words, "--config", recipe, *more) == 2
+        assert told in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Models that embed cells: what they learn, resumed, saved and loaded, on two processes, and what is refused."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -17,6 +16,7 @@ from scipy import sparse
 from cytosol.bundle import BundleError
 from cytosol.cli import run
 from cytosol.manifest import dump_manifest
+from cytosol.testing import imported, in_processes
 from virtualcell.cli import app
 from virtualcell.coexpression import coexpression_vectors
 from virtualcell.embedding import EmbeddingModel, fit_embedding, made_loader, made_net, moments
@@ -24,14 +24,13 @@ from virtualcell.faults import DataError
 from virtualcell.loaders import loader_for
 from virtualcell.models import MODELS
 from virtualcell.saving import load_embedding, save_embedding
+from virtualcell.settling import settle
 from virtualcell.simulation import simulate
 from virtualcell.sources import open_cells
-from virtualcell.training import EmbeddingTraining, apart, settle
+from virtualcell.training import EmbeddingTraining, apart
 
-PROGRAM = Path(__file__).with_name("embedding_processes.py")
-_spec = importlib.util.spec_from_file_location("embedding_processes", PROGRAM)
-program = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(program)
+PROGRAM = Path(__file__).with_name("two_processes.py")
+program = imported(PROGRAM)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,8 @@ def test_what_the_loss_does_not_reach_is_left_out_of_training(world):
     loader = made_loader(source, config, {}, None)
     net = made_net(loader, config, *moments(source, loader, config))
     module = EmbeddingTraining(net, config.objective, reads=net.cell.reads, target_sum=1e3, seed=0, steps=1)
-    settle(module, loader(source.__getitems__(np.arange(8))))
+    few = loader(source.__getitems__(np.arange(8)))
+    settle(module, lambda: module.loss(few, step=0))
     left = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert {"token_rate.weight", "token_rate.bias"} <= left
     assert not {"vectors", "pool", "gate", "log_rate", "cell.read.weight"} & left
@@ -248,25 +248,7 @@ def test_models_of_another_kind_and_damaged_ones_are_refused_in_one_line(fitted,
 
 def test_two_gloo_processes_learn_what_one_learns(fitted, tmp_path):
     one, cells = fitted
-    words = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        PROGRAM,
-        tmp_path,
-    ]
-    done = subprocess.run(
-        words,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = in_processes(PROGRAM, tmp_path, "embedding")
     for name, weight in first.items():
         torch.testing.assert_close(weight, second[name], rtol=0, atol=0)
     torch.testing.assert_close(first["made"], torch.from_numpy(one.embed(cells)), rtol=0, atol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import anndata
 import numpy as np
@@ -74,8 +75,8 @@ def sets(tmp_path_factory):
 def responder(data, sets, tmp_path_factory):
     keep = ~((data.obs["cell_type"] == "T") & (data.obs["perturbation"] == "stim"))
     return fit_responder(
-        data[keep].copy(), QUICK, out=tmp_path_factory.mktemp("run"), context_key="cell_type",
-        model="HierarchicalGeneModel", annotations={"pathways": sets},
+        data[keep].copy(), replace(QUICK, model="HierarchicalGeneModel"), out=tmp_path_factory.mktemp("run"),
+        context_key="cell_type", annotations={"pathways": sets},
     )  # fmt: skip
 
 

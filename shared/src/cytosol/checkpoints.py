@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cytosol.files import sweep, write_atomically
+from cytosol.manifest import CHECKPOINTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ class Checkpoints:
     """
 
     def __init__(self, out: Path) -> None:
-        self.directory = out / "checkpoints"
+        self.directory = out / CHECKPOINTS
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.directory):  # a name that no other process sweeps

@@ -10,9 +10,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -21,7 +23,8 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
+    from types import FrameType
 
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 DEBUG = "CYTOSOL_DEBUG"
@@ -140,6 +143,30 @@ def refuse_existing(path: Path, *, force: bool = False, resume: bool | None = No
         message = f"{path} exists already: give another --out, or --force to overwrite it"
         goes_on = resume is not None and path.is_dir()
         raise ValueError(message + (", or --resume to go on with it" if goes_on else ""))
+
+
+@contextmanager
+def resumable() -> Generator[None]:
+    """Around a verb that has --resume: Ctrl-C and SIGTERM, whatever it does just then, end in one line that says so.
+
+    `cytosol.trainer.fit` answers both itself while it trains; what comes before and after it would know nothing of
+    SIGTERM. For use with `with`, or as the decorator `@resumable()`.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _stopped) if main else None
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        message = f"{str(stop) or 'interrupted'}: the same command with --resume goes on"
+        raise KeyboardInterrupt(message) from stop
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    message = f"stopped by {signal.Signals(number).name}"
+    raise KeyboardInterrupt(message)
 
 
 def _message(fault: Exception) -> str:

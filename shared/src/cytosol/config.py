@@ -53,9 +53,17 @@ def load(cls: type[Config], *, file: Path | None = None, overrides: Sequence[str
     types = key_types(cls)
     settings: dict[str, _Setting] = {}
     if file is not None:
-        source = f"file {file}"
-        settings |= _flatten(_parse(_read(file, source), source), types, source)
+        settings |= _flatten(read(file), types, f"file {file}")
     return _build(cls, settings | _from_words(overrides, types))
+
+
+def read(file: Path) -> dict[Any, Any]:
+    """What a YAML file says, as a plain nested dict that no class has checked yet: for who must know which class it is.
+
+    Raises ConfigError for a file that cannot be read or is no mapping of plain values.
+    """
+    source = f"file {file}"
+    return _parse(_read(file, source), source)
 
 
 def from_dict(cls: type[Config], values: Mapping[str, Any], *, source: str = "manifest") -> Config:

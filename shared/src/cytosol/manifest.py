@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CHECKPOINTS = "checkpoints"  # directory of a run that was begun
 _LARGEST = 64 * 2**20  # [bytes]; a gene list of 100,000 names is 2 MiB
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -93,6 +94,12 @@ def _read(file: Path) -> bytes:
     if not file.parent.is_dir():
         _refuse(file.parent, "is not a directory", "name the directory that training wrote")
     if not file.is_file():
+        if _begun(file.parent):
+            _refuse(
+                file.parent,
+                f"is no model yet: its training is unfinished, there are checkpoints and no {MANIFEST}",
+                "the same train command with --resume finishes it",
+            )
         _refuse(
             file.parent, f"is not a model: it has no {MANIFEST}", "name the directory that training wrote"
         )
@@ -103,6 +110,11 @@ def _read(file: Path) -> bytes:
     except OSError as error:
         msg = f"{file} cannot be read: {error.strerror}"
         raise BundleError(msg) from None
+
+
+def _begun(directory: Path) -> bool:
+    """Whether a training began here: its checkpoints lie in a directory of their own, a few levels down at most."""
+    return any(any(directory.glob("*/" * depth + CHECKPOINTS)) for depth in range(4))
 
 
 def _parse(file: Path, data: bytes) -> Any:

@@ -1,21 +1,29 @@
-"""Invariants of a module as functions, for any package's tests: AssertionError where one does not hold.
+"""Invariants of a module as functions, for any package's tests: AssertionError where one does not hold; and processes.
 
-Each takes a module and its keyword inputs (tensors with the batch first; anything else is handed through) and
+An invariant takes a module and its keyword inputs (tensors with the batch first; anything else is handed through) and
 compares all tensors of the output, be it one, a tuple or a dict. Modules are run in eval mode and left as
 they were.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from cytosol.masking import broadcast_mask
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 Inputs = Mapping[str, Any]
 
@@ -118,6 +126,37 @@ def assert_state_round_trip(module: nn.Module, make: Callable[[], nn.Module], in
     before, after = _outputs(module, inputs), _outputs(fresh, inputs)
     for name, a in before.items():
         _compare(a, after[name], f"{name} of {_name(module)} changed by saving and loading its state", 0.0)
+
+
+def imported(program: Path) -> ModuleType:
+    """A Python file that is also a program, as a module under the name of its stem."""
+    spec = importlib.util.spec_from_file_location(program.stem, program)
+    if spec is None or spec.loader is None:
+        message = f"{program}: expected a Python file"
+        raise ValueError(message)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_processes(program: Path, out: Path, *words: str, count: int = 2, timeout: float = 240) -> list[Any]:
+    """Run `program OUT WORDS...` in processes that train together (gloo, one thread each); what each of them saved.
+
+    A process saves what it made, tensors and plain values, with torch as `OUT/rank<its RANK>.pt`. timeout [s].
+    AssertionError with what they said where one of them fails.
+    """
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
+    done = subprocess.run(  # noqa: S603 - a test's own program
+        [*torchrun, str(program), str(out), *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return [torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in range(count)]
 
 
 def _compare(a: Tensor, b: Tensor, what: str, atol: float) -> None:

@@ -1,4 +1,4 @@
-"""Every default of embedding models, typed and range-checked: the only truth about them. Loads no torch."""
+"""Every default of models that embed cells, typed and range-checked, and which settings a task has. Loads no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Literal
 from cytosol.options import TrainerOptions
 from virtualcell.checked import Checked, above, at_least, rising
 from virtualcell.faults import refuse
+from virtualcell.response_config import ResponseConfig
 
+Task = Literal["embedding", "perturbation"]
 VectorKind = Literal["coexpression", "names"]
 
 
@@ -68,6 +70,7 @@ def _trainer() -> TrainerOptions:
 class EmbeddingConfig(Checked):
     """A model that embeds cells, and how it learns."""
 
+    task: Literal["embedding"] = "embedding"  # what a recipe is for
     model: str = "StateEmbeddingModel"  # or one of the twelve
     genes: int = 1000  # that vary most; they are the tokens
     vectors: VectorKind = "coexpression"  # what gene vectors begin as, where none are given
@@ -87,3 +90,10 @@ class EmbeddingConfig(Checked):
         above(self, 0.0, "target_sum")
         if self.objective.mixing_weight and self.batch_key is None:
             refuse("objective.mixing_weight: expected batch_key with it, got none")
+
+
+# What `train` is told for each task: a recipe says which is meant by its key `task`.
+CONFIGS: dict[str, type[EmbeddingConfig | ResponseConfig]] = {
+    "embedding": EmbeddingConfig,
+    "perturbation": ResponseConfig,
+}

@@ -110,7 +110,8 @@ def fit_embedding(
     (`trainer.patience`). Raises DataError, or as `cytosol.trainer.fit`.
     """
     from cytosol.trainer import fit
-    from virtualcell.training import EmbeddingTraining, settle
+    from virtualcell.settling import settle
+    from virtualcell.training import EmbeddingTraining
 
     source = source if isinstance(source, CellSource) else open_cells(source)
     held = held if held is None or isinstance(held, CellSource) else open_cells(held)
@@ -128,7 +129,8 @@ def fit_embedding(
         seed=config.seed,
         steps=config.trainer.max_steps,
     )
-    settle(module, loader(source.__getitems__(np.arange(min(len(source), FEW)))))
+    few = loader(source.__getitems__(np.arange(min(len(source), FEW))))
+    settle(module, lambda: module.loss(few, step=0))
     rows: Any = source
     held_rows: Any = held
     history = fit(

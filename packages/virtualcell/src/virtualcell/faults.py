@@ -27,6 +27,11 @@ def few(names: Sequence[object] | Iterable[object], shown: int = _SHOWN) -> str:
     return (", ".join(listed[:shown]) or "nothing") + rest
 
 
+def nearest_first(name: str, known: Iterable[str]) -> list[str]:
+    """All names, those most like `name` first."""
+    return sorted(known, key=lambda one: -difflib.SequenceMatcher(None, name, one).ratio())
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known: the nearest one, or what there is."""
     names = list(known)

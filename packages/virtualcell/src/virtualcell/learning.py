@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,9 +51,13 @@ def _correction(
         whole = [lesson for lesson in some if lesson.weight == 1]
         return Correction(fit_trees(whole, config.trees, seed=config.seed), (), 1.0)
 
+    trials = count()
+
     def network(some: Sequence[Lesson]) -> Correction:
-        run = out / f"held_{len(list(out.glob('held_*')))}"
-        return Correction(None, (fit_net(some, biology, config, out=run, seed=config.seed),), 1.0)
+        run = out / f"held_{next(trials)}"
+        return Correction(
+            None, (fit_net(some, biology, config, out=run, seed=config.seed, resume=resume),), 1.0
+        )
 
     words = [biology.of_context.get(lesson.context, {}) for lesson in taught]
     share = held_share(taught, words, trees if config.trees.use else network)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from virtualcell.faults import few, nearest, refuse
-from virtualcell.names import CONTROL, PERTURBATION
+from virtualcell.faults import few, nearest, nearest_first, refuse
+from virtualcell.names import CONDITION_KEYS, CONTROL, PERTURBATION
 from virtualcell.sources import CellSource, open_cells
 from virtualcell.writing import log_per
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from virtualcell.cells import Cells
+    from virtualcell.cells import About, Cells
 
 JOINT = "+"  # between perturbations that were done at once
 EVERYWHERE = "all"  # the one context, where none is told apart
@@ -127,19 +127,36 @@ def canonical(name: str, *, control: str = CONTROL) -> str:
     return JOINT.join(split(name, control=control))
 
 
+def condition_column(about: About, given: str | None = None) -> str:
+    """The column of obs that says what was done to a cell: `given`, else the first of `CONDITION_KEYS` there is.
+
+    DataError names the columns there are, the nearest first.
+    """
+    wanted = CONDITION_KEYS if given is None else (given,)
+    found = [key for key in wanted if about.has(key)]
+    if not found:
+        there, words = nearest_first(wanted[0], map(str, about.obs.columns)), " or ".join(map(repr, wanted))
+        refuse(f"{about.name}: obs: expected a column {words} (--condition-key), there is {few(there)}")
+    return found[0]
+
+
 def read_populations(
     cells: CellSource | AnnData | Path | str | os.PathLike[str],
     *,
-    perturbation_key: str = PERTURBATION,
+    perturbation_key: str | None = None,
     context_key: str | None = None,
     control: str = CONTROL,
 ) -> Populations:
-    """The populations of all cells. context_key: a column of obs; without, all cells are of one context, `all`.
+    """The populations of all cells.
+
+    perturbation_key: a column of obs, as `condition_column` has it. context_key: another; without, all cells are of one
+    context, `all`.
 
     Counts and linear values are brought to log1p of 10,000 a cell, log values are taken as they are. Raises DataError:
     no such column, a cell without a label, no control cells at all.
     """
     source = cells if isinstance(cells, CellSource) else open_cells(cells)
+    perturbation_key = condition_column(source.about, perturbation_key)
     labels = source.about.labels(perturbation_key).astype(str)
     contexts = None if context_key is None else source.about.labels(context_key)
     return populations_of(source, labels, contexts, control=control, key=perturbation_key)

@@ -17,12 +17,11 @@ from virtualcell.faults import few, nearest, refuse
 from virtualcell.genes import match_genes
 from virtualcell.known import known_of
 from virtualcell.loading import BaseEnhancedLoader
-from virtualcell.names import CONTROL, PERTURBATION
+from virtualcell.names import CONTROL
 from virtualcell.network import Network, read_network
 from virtualcell.pathways import GeneSets, read_gene_sets
-from virtualcell.populations import EVERYWHERE, canonical, log_values, populations_of
+from virtualcell.populations import EVERYWHERE, canonical, condition_column, log_values, populations_of
 from virtualcell.predictor import ResponseModel
-from virtualcell.row_model import PLAIN
 from virtualcell.sources import CellSource, open_cells
 from virtualcell.transport import moved
 from virtualcell.writing import predicted_cells
@@ -144,8 +143,7 @@ def fit_responder(
     config: ResponseConfig,
     *,
     out: Path,
-    model: str = PLAIN,
-    condition_key: str = PERTURBATION,
+    condition_key: str | None = None,
     control: str = CONTROL,
     context_key: str | None = None,
     dose_key: str | None = None,
@@ -155,7 +153,8 @@ def fit_responder(
 ) -> Responder:
     """Learn from cells at rest and perturbed ones.
 
-    context_key: a column of obs, or several with commas between (`cell_type,time`). dose_key: a column of numbers.
+    condition_key: the column of obs that says what was done to a cell, as `populations.condition_column` has it.
+    context_key: a column, or several with commas between (`cell_type,time`). dose_key: a column of numbers.
     annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and network also say
     which perturbations are alike, so that one that was never seen can be asked for. vectors: of perturbations, by name.
     """
@@ -163,6 +162,7 @@ def fit_responder(
 
     source = data if isinstance(data, CellSource) else open_cells(data)
     given = dict(annotations or {})
+    condition_key = condition_column(source.about, condition_key)
     labels, contexts = _labels(source, condition_key, control, context_key, dose_key)
     populations = populations_of(source, labels, contexts, control=control, key=condition_key)
     is_control = labels == control
@@ -171,7 +171,7 @@ def fit_responder(
     controls = {c: np.flatnonzero(is_control & (contexts == c)) for c in populations.context_names}
     controls = {context: rows for context, rows in controls.items() if len(rows)}
     genes = [str(gene) for gene in populations.genes]
-    biology, loader = biology_of(model, source, controls, given, genes=genes)
+    biology, loader = biology_of(config.model, source, controls, given, genes=genes)
     spread = _overdispersion(source, labels, contexts) if source.about.kind == "counts" else None
     made = learn(seen, config, biology, out=out, dispersion=spread, resume=resume)
     keys = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cytosol.options import TrainerOptions
 from virtualcell.checked import Checked, above, at_least
@@ -54,9 +55,13 @@ class RowNetOptions(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResponseConfig:
+class ResponseConfig(Checked):
     """A perturbation predictor: simple predictions, trees and a cell model that correct them, cells around the mean."""
 
+    task: Literal["perturbation"] = "perturbation"  # what a recipe is for
+    model: str = (
+        "StateEmbeddingModel"  # or one of the twelve: the cell model that corrects simple predictions
+    )
     seed: int = 0
     trees: TreeOptions = field(default_factory=TreeOptions)
     network: RowNetOptions = field(default_factory=RowNetOptions)
@@ -66,7 +71,6 @@ class ResponseConfig:
         )
     )
 
-    def __post_init__(self) -> None:
+    def ranges(self) -> None:
         """Refuse values outside their range."""
-        if type(self.seed) is not int or self.seed < 0:
-            refuse(f"seed: expected a whole number of 0 and more, got {self.seed!r}")
+        at_least(self, 0, "seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def load_responder(path: str | os.PathLike[str]) -> Responder:
     bundle = load_bundle(root, kinds=[KIND])
     extra, tensors = bundle.extra, bundle.tensors
     try:
-        config = from_dict(ResponseConfig, bundle.config)
+        config = replace(from_dict(ResponseConfig, bundle.config), model=extra["model"])
         arrays = {name: tensors[name].numpy() for name in (*MOMENTS, "axes", "centre", "dispersion")}
         names = (np.array(extra[name], dtype=object) for name in ("contexts", "perturbations"))
         moments = [arrays[name] for name in MOMENTS]

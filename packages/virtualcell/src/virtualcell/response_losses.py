@@ -30,11 +30,24 @@ def squared_error(values: Tensor, target: Tensor, real: Tensor, weight: Tensor |
     return masked_mean(error * weight, real) / masked_mean(weight, real).clamp_min(TINY)
 
 
+def amount_scored(real: Tensor, weight: Tensor | None = None) -> Tensor:
+    """What `squared_error` is the mean over: the number of scored genes of a batch, or their weight, ()."""
+    if weight is None:
+        return real.sum()
+    weight = weight if weight.ndim == 2 else weight[:, None]
+    return weight.expand(real.shape).masked_fill(~real, 0.0).sum()
+
+
+def real_cells(cells: Tensor, real: Tensor) -> Tensor:
+    """Which of `cells: (b, m, n)` are cells, (b, m) bool."""
+    return (cells.isfinite() | ~real[:, None]).all(-1)
+
+
 def population_energy(values: Tensor, cells: Tensor, real: Tensor) -> Tensor:
     """Energy distance of `values: (b, p, n)` to `cells: (b, m, n)`, () the mean over rows; distances are root mean
     squares over genes, so that it does not grow with their number. Unbiased where there are two cells and more.
     """
-    there = (cells.isfinite() | ~real[:, None]).all(-1)
+    there = real_cells(cells, real)
     scale = real.sum(-1).clamp_min(1).sqrt()[:, None, None]
     x, y = ((each / scale).masked_fill(~real[:, None], 0.0) for each in (values, cells))
     unbiased = min(values.shape[1], int(there.sum(-1).min())) > 1
@@ -45,7 +58,7 @@ def population_likelihood(values: Tensor, log_dispersion: Tensor, cells: Tensor,
     """Log likelihood a gene of real counts `cells: (b, m, n)` under the predicted population, (): each of its p cells
     is negative binomial with ln mean `values` and `log_dispersion` (b, p, n), and as likely as any other.
     """
-    there = (cells.isfinite() | ~real[:, None]).all(-1)
+    there = real_cells(cells, real)
     counts = cells.masked_fill(~(there[..., None] & real[:, None]), 0.0)[:, :, None]  # (b, m, 1, n)
     told = negative_binomial(counts, values[:, None].exp(), log_dispersion[:, None])
     by_cell = told.masked_fill(~real[:, None, None], 0.0).sum(-1)

@@ -93,15 +93,6 @@ class EmbeddingTraining(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def settle(module: EmbeddingTraining, batch: Batch) -> None:
-    """Leave out of training what the loss does not reach: processes that learn together wait for every gradient."""
-    with torch.random.fork_rng(devices=[]):
-        module.loss(batch, step=0).backward()
-    for p in module.parameters():
-        p.requires_grad_(p.grad is not None)
-        p.grad = None
-
-
 def apart(z: Tensor, batch: Tensor) -> Tensor:
     """The mean energy distance between each batch's embeddings and all others', of batches with two cells or more."""
     found = []

@@ -11,7 +11,15 @@ from torch import Tensor
 from cytosol.trainer import cosine_warmup, fit, step_generator
 from virtualcell import checks
 from virtualcell.response_data import Batch, ResponseData, drawn_tokens, predicted
-from virtualcell.response_losses import population_energy, population_likelihood, squared_error
+from virtualcell.response_losses import (
+    TINY,
+    amount_scored,
+    population_energy,
+    population_likelihood,
+    real_cells,
+    squared_error,
+)
+from virtualcell.settling import settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,27 +38,49 @@ class ResponseTraining(LightningModule):
         super().__init__()
         self.net, self.options, self.seed, self.steps = net.train(), options, seed, steps
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The loss of a batch with the randomness of one generator: a scalar."""
+    def loss(
+        self,
+        batch: Batch,
+        generator: torch.Generator,
+        noise: torch.Generator | None = None,
+        *,
+        joint: bool = False,
+    ) -> Tensor:
+        """The loss of a batch: a scalar. generator: which genes; noise: of the draws, the same one if there is none.
+
+        joint: the batch is one of several, in as many processes, whose mean is that of all their rows together.
+        """
         own = self.options
         batch = drawn_tokens(batch, own.tokens_per_step, generator)
-        got = predicted(self.net, batch, draws=own.draws, generator=generator)
+        got = predicted(self.net, batch, draws=own.draws, generator=generator if noise is None else noise)
         total = got.values.new_zeros(())
         if own.squared_weight:
-            total = total + own.squared_weight * squared_error(
-                got.values, batch["target"], got.real, batch.get("weight")
-            )
+            weight = batch.get("weight")
+            error = squared_error(got.values, batch["target"], got.real, weight)
+            share = self._share(amount_scored(got.real, weight)) if joint else 1.0
+            total = total + own.squared_weight * share * error
         if own.energy_weight:
             total = total + own.energy_weight * population_energy(got.values, batch["cells"], got.real)
         if own.likelihood_weight and got.log_dispersion is not None:
             told = population_likelihood(got.values, got.log_dispersion, batch["cells"], got.real)
-            total = total - own.likelihood_weight * told
+            share = self._share(real_cells(batch["cells"], got.real).sum()) if joint else 1.0
+            total = total - own.likelihood_weight * share * told
         return total
 
+    def _share(self, amount: Tensor) -> Tensor:
+        """What a mean over so much counts beside those of the other processes, 1 on average over them."""
+        amount = amount.detach().float()
+        whole: Any = self.trainer.strategy.reduce(amount.clone(), reduce_op="mean")
+        return amount / whole.clamp_min(TINY)
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of one batch, with the step's own randomness."""
+        """The loss of one batch, with the step's own randomness: the same genes in all processes, other noise."""
         del index
-        return self.loss(batch, step_generator(self.seed, self.global_step, self.global_rank))
+        genes = step_generator(self.seed, self.global_step)
+        if self.trainer.world_size == 1:
+            return self.loss(batch, genes)
+        noise = step_generator(self.seed, self.global_step, 1 + self.global_rank)
+        return self.loss(batch, genes, noise, joint=True)
 
     def validation_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of one held-out batch, with the same randomness every time."""
@@ -94,9 +124,13 @@ def train_response(
         if rows is not None:
             _fits(net, rows, options)
     module = ResponseTraining(net, options, seed=seed, steps=trainer.max_steps)
+    reached = {name for name, p in module.named_parameters() if p.requires_grad}
+    settle(module, lambda: module.loss(next(data.batches(1)), step_generator(seed, 0)))
     history = fit(
         module, data, options=trainer, out=out, seed=seed, val_data=held, resume=resume, force=force
     )
+    for name, p in module.named_parameters():
+        p.requires_grad_(name in reached)
     net.eval()
     return history
 

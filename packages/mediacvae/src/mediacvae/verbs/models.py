@@ -111,6 +111,7 @@ def _size(data: Dataset) -> str:
     return f"{len(data.ingredients)} ingredients, {len(data.library):,} media, conditions: {blocks}"
 
 
+@cli.resumable()
 def train(
     *,
     dataset: Annotated[Path, typer.Option("--dataset", metavar="DATASET", help="Made by `build`.")],

@@ -23,6 +23,7 @@ Start = Annotated[
 ]
 
 
+@cli.resumable()
 def train(
     *,
     data: common.Data,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RECIPE, HISTORY, CHECKPOINTS = "config.yaml", "history.csv", "runs"
 
 
+@cli.resumable()
 def train(
     *,
     data: common.Data,

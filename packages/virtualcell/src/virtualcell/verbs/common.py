@@ -15,9 +15,12 @@ import typer
 from cytosol.config import load as load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from virtualcell.comparison import Keys
     from virtualcell.sources import CellSource
+
+    Compared = tuple[CellSource, CellSource, CellSource | None, Keys]
 
 Options = TypeVar("Options")
 
@@ -26,13 +29,22 @@ Data = Annotated[Path, typer.Option("--data", metavar=CELLS, help="Cells as AnnD
 Out = Annotated[Path, typer.Option("--out", metavar=CELLS, help="AnnData to write.")]
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory to write.")]
 Model = Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")]
+ControlWord = Annotated[
+    str, typer.Option("--control-word", metavar="WORD", help="Control cells in the condition key.")
+]
+Cells = Path | None
+Truth = Annotated[
+    Cells, typer.Option("--truth", metavar=CELLS, help="Real cells, beside which predicted ones are held.")
+]
 Control = Annotated[
-    str, typer.Option("--control", metavar="WORD", help="Untouched cells in the condition key.")
+    Cells, typer.Option("--control", metavar=CELLS, help="Control cells; else those of --truth.")
 ]
 ConditionKey = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--condition-key", metavar="KEY", help="Column of obs: what was done to a cell, A+B for both."
+        "--condition-key",
+        metavar="KEY",
+        help="Column of obs: what was done to a cell, A+B for both; without it, condition, else perturbation.",
     ),
 ]
 ContextKey = Annotated[
@@ -85,6 +97,35 @@ def cells_of(file: Path, *, layer: str | None = None) -> CellSource:
     source = open_cells(file, layer=layer)
     say_all(source.notes)
     return source
+
+
+def condition_key(source: CellSource, given: str | None) -> str:
+    """The column that says what was done to a cell: the one given, else one of the usual names, which is said."""
+    from virtualcell.populations import condition_column
+
+    found = condition_column(source.about, given)
+    if given is None:
+        say(
+            f"note: {source.about.name}: obs[{found!r}] is what was done to a cell; else give --condition-key"
+        )
+    return found
+
+
+def compared(files: Sequence[Path], key: str | None, context_key: str, control_word: str) -> Compared:
+    """Predicted, real and (where there is a third file) control cells, with the columns that name what they are."""
+    from virtualcell.comparison import Keys
+
+    predicted, truth, *control = (cells_of(file) for file in files)
+    keys = Keys(condition_key(truth, key), context_key, control_word)
+    return predicted, truth, control[0] if control else None, keys
+
+
+def unused(words: Mapping[str, object], with_: str) -> None:
+    """Refuse words that what is done does not look at: nothing is given and ignored."""
+    for name, value in words.items():
+        if value not in (None, []):
+            msg = f"{name}: is not used with {with_}"
+            raise ValueError(msg)
 
 
 def meta(files: Iterable[Path], seed: int) -> dict[str, object]:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cytosol import cli
-from virtualcell.names import EMBEDDING
+from virtualcell.names import CONDITION_KEYS, CONTROL, EMBEDDING
 from virtualcell.verbs import common
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from virtualcell.comparison import Keys
 
-Maybe = Path | None
 DEMO = Path("runs/demo/virtualcell")
 MOST = 5000  # cells of a map
 What = Annotated[Path, typer.Argument(metavar="FILE", help="Scores (.json), predicted or embedded cells.")]
@@ -27,13 +25,8 @@ Picture = Annotated[Path, typer.Option("--out", metavar="FIG", help="Picture: .p
 def plot(
     *,
     file: What,
-    truth: Annotated[
-        Maybe,
-        typer.Option("--truth", metavar=common.CELLS, help="Real cells: changes are drawn against theirs."),
-    ] = None,
-    control: Annotated[
-        Maybe, typer.Option("--control", metavar=common.CELLS, help="Control cells; else those of --truth.")
-    ] = None,
+    truth: common.Truth = None,
+    control: common.Control = None,
     color: Annotated[
         list[str],
         typer.Option("--color", metavar="KEY", help="Of an embedding: a column of obs; may be repeated."),
@@ -42,11 +35,9 @@ def plot(
     kind: Annotated[
         Literal["tsne", "pca"], typer.Option("--map", help="How an embedding becomes flat.")
     ] = "tsne",
-    condition_key: common.ConditionKey = "condition",
+    condition_key: common.ConditionKey = None,
     context_key: common.ContextKey = "cell_type",
-    control_word: Annotated[
-        str, typer.Option("--control-word", metavar="WORD", help="Control cells in the condition key.")
-    ] = "control",
+    control_word: common.ControlWord = CONTROL,
     out: Picture,
     seed: cli.Seed = None,
     force: cli.Force = False,
@@ -57,26 +48,17 @@ def plot(
     cli.refuse_existing(out, force=force)
     common.writable(out, *SUFFIXES)
     if file.suffix == ".json":
-        _unused("scores", truth, control, color)
+        common.unused({"--truth": truth, "--control": control, "--color": color}, "scores")
         figure = _scores(file)
     elif truth is not None:
-        _unused("predicted cells", None, None, color)
-        from virtualcell.comparison import Keys
-
-        figure = _changes(file, truth, control, Keys(condition_key, context_key, control_word))
+        common.unused({"--color": color}, "predicted cells")
+        files = [file, truth] + ([] if control is None else [control])
+        figure = _changes(file.stem, common.compared(files, condition_key, context_key, control_word))
     else:
-        _unused("an embedding", None, control, [])
-        wanted = color or [context_key, condition_key]
+        common.unused({"--control": control}, "an embedding")
+        wanted = color or [context_key, *(CONDITION_KEYS if condition_key is None else [condition_key])]
         figure = _map(file, key, wanted, kind, 0 if seed is None else seed, told=bool(color))
     typer.echo(str(save(figure, out)))
-
-
-def _unused(drawn: str, truth: Maybe, control: Maybe, color: list[str]) -> None:
-    """Refuse words that what is drawn does not look at."""
-    for name, value in (("--truth", truth), ("--control", control), ("--color", color)):
-        if value:
-            msg = f"{name}: is not used for {drawn}"
-            raise ValueError(msg)
 
 
 def _scores(file: Path) -> Figure:
@@ -97,18 +79,16 @@ def _scores(file: Path) -> Figure:
     return plot_methods(table, title=f"{file.stem}: methods beside the truth")
 
 
-def _changes(file: Path, truth: Path, control: Maybe, keys: Keys) -> Figure:
+def _changes(name: str, cells: common.Compared) -> Figure:
     """Predicted against true changes, of the first populations where there are many."""
     from virtualcell.comparison import predicted_means
     from virtualcell.plots import PANELS, plot_deltas
 
-    files = [common.cells_of(one) for one in (file, truth)]
-    still = None if control is None else common.cells_of(control)
-    found, genes, notes = predicted_means(files[0], files[1], still, keys)
+    found, genes, notes = predicted_means(*cells)
     common.say_all(notes)
     if len(found) > PANELS:
         common.say(f"note: {len(found)} populations are predicted, the first {PANELS} are drawn")
-    return plot_deltas(found[:PANELS], genes, title=f"{file.stem}: predicted against true change")
+    return plot_deltas(found[:PANELS], genes, title=f"{name}: predicted against true change")
 
 
 def _map(file: Path, key: str, colors: list[str], kind: str, seed: int, *, told: bool) -> Figure:

@@ -11,29 +11,37 @@ import typer
 from cytosol import cli
 from virtualcell.verbs import common
 
+if TYPE_CHECKING:
+    from virtualcell.config import EmbeddingConfig
+    from virtualcell.response_config import ResponseConfig
+    from virtualcell.sources import CellSource
+
 RECIPE, HISTORY, RUNS = "config.yaml", "history.csv", "runs"
 
-Task = Annotated[Literal["embedding", "perturbation"], typer.Option("--task", help="What is learned.")]
+Task = Annotated[
+    Literal["embedding", "perturbation"] | None,
+    typer.Option("--task", help="What is learned; without it, what the recipe says."),
+]
 ModelName = Annotated[
     str | None,
     typer.Option("--model", metavar="NAME", help="One of `virtualcell models`, or StateEmbeddingModel."),
 ]
 Word = typer.Option(metavar="WORD", help="Untouched cells in the condition key (perturbation).")
-Condition = typer.Option(metavar="KEY", help="Column of obs: what was done to a cell (perturbation).")
 Context = typer.Option(
     metavar="KEY", help="Column of obs: cell type, line, replicate; A,B joins (perturbation)."
 )
 Dose = typer.Option(metavar="KEY", help="Column of obs with numbers: how much was given (perturbation).")
 
 
+@cli.resumable()
 def train(
     *,
     data: common.Data,
-    task: Task,
+    task: Task = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory for the model.")],
     model: ModelName = None,
     control: Annotated[str | None, Word] = None,
-    condition_key: Annotated[str | None, Condition] = None,
+    condition_key: common.ConditionKey = None,
     context_key: Annotated[str | None, Context] = None,
     dose_key: Annotated[str | None, Dose] = None,
     pathways: common.Pathways = None,
@@ -48,60 +56,72 @@ def train(
     overrides: cli.Overrides,
 ) -> None:
     """Learn from cells, for instance: train --data F.h5ad --task embedding --out DIR batch_key=condition genes=500."""
+    from cytosol.config import save as save_config
+    from virtualcell.config import EmbeddingConfig
+
     cli.refuse_existing(out, force=force, resume=resume)
+    chosen = _settings(task, config, overrides, model=model, seed=seed, device=device)
     files = {"pathways": pathways, "network": network, "compartments": compartments}
     annotations = {name: file for name, file in files.items() if file is not None}
     words = {"control": control, "condition_key": condition_key, "context_key": context_key,
              "dose_key": dose_key}  # fmt: skip
-    given = {name: word for name, word in words.items() if word is not None}
-    shared: dict[str, Any] = {
-        "data": data, "out": out, "model": model, "layer": layer, "annotations": annotations, "config": config,
-        "seed": seed, "device": device, "resume": resume, "force": force, "overrides": overrides,
-    }  # fmt: skip
-    if task == "perturbation":
-        _perturbation(**shared, **given)
-        return
-    if given:
-        option = next(iter(given)).replace("_", "-")
+    keys = {name: word for name, word in words.items() if word is not None}
+    if keys and isinstance(chosen, EmbeddingConfig):
+        option = next(iter(keys)).replace("_", "-")
         msg = f"--{option}: belongs to --task perturbation; embeddings are told of batches by batch_key=KEY"
         raise ValueError(msg)
-    _embedding(**shared)
+    source = common.cells_of(data, layer=layer)
+    run: dict[str, Any] = {"annotations": annotations, "resume": resume, "force": force}
+    if isinstance(chosen, EmbeddingConfig):
+        made, after = _embedding(source, chosen, out, **run), f"embed {out} --data {data}"
+    else:
+        made = _perturbation(source, chosen, out, **run, **keys)
+        after = f"perturb {out} --data CONTROLS.h5ad --perturbation P"
+    save_config(chosen, out / RECIPE)
+    typer.echo(f"{out}: {made}; next: virtualcell {after} --out G.h5ad")
+
+
+def _settings(
+    task: str | None, file: Path | None, keys: list[str], *, model: str | None, seed: int | None, device: str
+) -> EmbeddingConfig | ResponseConfig:
+    """The settings of the task that `--task` names, else the recipe's key `task`; options come last."""
+    from cytosol.config import read
+    from virtualcell.config import CONFIGS
+    from virtualcell.faults import refuse
+
+    named = read(file).get("task") if file is not None and task is None else task
+    if named not in CONFIGS:
+        where = "--task" if named is None else f"file {file}: task"
+        also = ", or a recipe that says it (--config)" if named is None else f", got {named!r}"
+        refuse(f"{where}: expected one of {', '.join(CONFIGS)}{also}")
+    chosen = common.recipe(CONFIGS[named], file, keys, seed=seed)
+    if model is not None:
+        chosen = replace(chosen, model=model)
+    if device != "auto":
+        chosen = replace(chosen, trainer=replace(chosen.trainer, device=device))
+    return chosen
 
 
 def _perturbation(
-    *,
-    data: Path,
+    source: CellSource,
+    config: ResponseConfig,
     out: Path,
-    model: str | None,
-    layer: str | None,
+    *,
     annotations: dict[str, Path],
-    config: Path | None,
-    seed: int | None,
-    device: str,
     resume: bool,
     force: bool,
-    overrides: list[str],
-    **keys: Any,
-) -> None:
-    """Train a model that predicts what a perturbation makes of cells, and write it."""
-    from cytosol.config import save as save_config
+    condition_key: str | None = None,
+    **keys: str,
+) -> str:
+    """Train a model that predicts what a perturbation makes of cells, write it, and say what it is."""
     from virtualcell.response import fit_responder
-    from virtualcell.response_config import ResponseConfig
     from virtualcell.response_files import save_responder
 
-    chosen = common.recipe(ResponseConfig, config, overrides, seed=seed)
-    if device != "auto":
-        chosen = replace(chosen, trainer=replace(chosen.trainer, device=device))
-    source = common.cells_of(data, layer=layer)
-    words: dict[str, Any] = {
-        "annotations": annotations,
-        "resume": resume,
-        **({} if model is None else {"model": model}),
-        **keys,
-    }
-    made = fit_responder(source, chosen, out=out / RUNS, **words)
+    key = common.condition_key(source, condition_key)
+    made = fit_responder(
+        source, config, out=out / RUNS, annotations=annotations, resume=resume, condition_key=key, **keys
+    )
     save_responder(made, out, force=force or resume)
-    save_config(chosen, out / RECIPE)
     told, used = made.model.facts, made.model.correction.used
     common.say(
         f"note: {told['lessons']} lessons of perturbations seen in other contexts; held-out ones took "
@@ -111,43 +131,26 @@ def _perturbation(
         common.say(
             "note: all cells are of one context: trees and networks learn from how contexts differ (--context-key)"
         )
-    what = f"{len(made.model.seen.conditions)} conditions, {len(source)} cells, {len(made.model.genes)} genes"
-    typer.echo(
-        f"{out}: {what}; next: virtualcell perturb {out} --data CONTROLS.h5ad --perturbation P --out G.h5ad"
-    )
+    return f"{len(made.model.seen.conditions)} conditions, {len(source)} cells, {len(made.model.genes)} genes"
 
 
 def _embedding(
-    *,
-    data: Path,
+    source: CellSource,
+    config: EmbeddingConfig,
     out: Path,
-    model: str | None,
-    layer: str | None,
+    *,
     annotations: dict[str, Path],
-    config: Path | None,
-    seed: int | None,
-    device: str,
     resume: bool,
     force: bool,
-    overrides: list[str],
-) -> None:
-    """Train a model that embeds cells, and write it."""
-    from cytosol.config import save as save_config
-    from virtualcell.config import EmbeddingConfig
+) -> str:
+    """Train a model that embeds cells, write it, and say what it is."""
     from virtualcell.embedding import fit_embedding
     from virtualcell.saving import save_embedding
 
-    chosen = common.recipe(EmbeddingConfig, config, overrides, seed=seed)
-    if model is not None:
-        chosen = replace(chosen, model=model)
-    if device != "auto":
-        chosen = replace(chosen, trainer=replace(chosen.trainer, device=device))
-    source = common.cells_of(data, layer=layer)
-    made = fit_embedding(source, chosen, out=out / RUNS, annotations=annotations, resume=resume, force=force)
+    made = fit_embedding(source, config, out=out / RUNS, annotations=annotations, resume=resume, force=force)
     common.say_all(made.loader.notes[len(source.notes) :])
     save_embedding(made, out, force=force or resume)
-    save_config(chosen, out / RECIPE)
     if made.history is not None:
         made.history.to_csv(out / HISTORY, index=False)
-    typer.echo(f"{out}: {chosen.model}, {len(source)} cells, {len(made.loader.features.genes)} genes, "
-               f"{made.facts['steps']} steps; next: virtualcell embed {out} --data {data} --out G.h5ad")  # fmt: skip
+    genes, steps = len(made.loader.features.genes), made.facts["steps"]
+    return f"{config.model}, {len(source)} cells, {genes} genes, {steps} steps"
