@@ -140,7 +140,7 @@ TRAINING = {
 
 
 @pytest.mark.parametrize("task", LITTLE)
-def test_a_training_that_was_stopped_goes_on_where_it_says(folder, capsys, monkeypatch, task):
+def test_a_training_that_was_stopped_goes_on_where_it_says(folder, capsys, caplog, monkeypatch, task):
     recipe, out, made = folder / f"{task}.yaml", folder / task, folder / f"{task}.h5ad"
     recipe.write_text(f"task: {task}\ntrainer: {{max_steps: 6, batch_size: 4, precision: 32-true}}\n")
     data = folder / "world" / "cells.h5ad"
@@ -170,7 +170,7 @@ def test_a_training_that_was_stopped_goes_on_where_it_says(folder, capsys, monke
     assert "training is unfinished" in said[-1]
     assert len(said) == 1
     assert sh(*words, "--resume") == 0
-    assert "continuing at step 4" in capsys.readouterr().err
+    assert "continuing at step 4" in caplog.text
     assert sh(*use, "--out", made) == 0
     assert f"task: {task}" in (out / "config.yaml").read_text()
 
@@ -179,7 +179,11 @@ def test_the_recipe_and_the_option_agree_on_the_task(folder, capsys):
     recipe, data = folder / "r.yaml", folder / "world" / "cells.h5ad"
     words = ["train", "--data", data, "--out", folder / "x"]
     for text, more, told in (
-        ("task: embedding\ngenes: 5\n", ["--task", "perturbation"], "task: expected one of 'perturbation'"),
+        (
+            "task: embedding\ngenes: 5\n",
+            ["--task", "perturbation"],
+            "task: is 'embedding', --task is 'perturbation'",
+        ),
         ("task: embeding\n", [], "r.yaml: task: expected one of embedding, perturbation, got 'embeding'"),
         ("genes: 5\n", [], "--task: expected one of embedding, perturbation, or a recipe"),
         ("task: perturbation\n", ["--condition-key", "perturbed"], "there is perturbation, "),
@@ -203,8 +207,9 @@ def test_the_recipe_and_the_option_agree_on_the_task(folder, capsys):
         ("evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad", "--hold-out: expected"),
         ("evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad --hold-out type1", "KEY=VALUE"),
         (
-            "evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad --hold-out cell_type=x",
-            "'condition'",
+            "evaluate --json {}/z.json --baselines --data {}/world/cells.h5ad --hold-out cell_type=x "
+            "--condition-key condition",
+            "expected a column 'condition' (--condition-key), there is ",
         ),
         (
             "evaluate --json {}/z.json --pred a.h5ad --truth b.h5ad --data c.h5ad",

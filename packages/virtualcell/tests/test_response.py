@@ -22,7 +22,7 @@ from cytosol.testing import (
 from virtualcell.faults import DataError
 from virtualcell.models import MODELS
 from virtualcell.response_data import ResponseData, drawn_tokens, predicted, respond
-from virtualcell.response_losses import population_energy, population_likelihood, squared_error
+from virtualcell.response_losses import amount_scored, population_energy, population_likelihood, squared_error
 from virtualcell.response_net import ResponseNet
 from virtualcell.response_options import ResponseOptions
 from virtualcell.state import StateEmbeddingModel
@@ -243,6 +243,21 @@ def test_it_learns_what_the_baseline_does_not_know(tmp_path) -> None:
     error = float((got.values[:, 0][got.real] - target).square().mean())
     assert error < 0.5 * float((base - target).square().mean())
     assert history["val_loss"].notna().any()
+
+
+@pytest.mark.parametrize("ndim", [0, 1, 2])
+def test_halves_of_a_batch_weighed_by_what_they_score_are_the_whole(ndim) -> None:
+    random = torch.Generator().manual_seed(0)
+    values, target = torch.randn(4, 2, 7, generator=random), torch.randn(4, 7, generator=random)
+    real = torch.rand(4, 7, generator=random) > 0.3
+    weight = [None, torch.tensor([0.1, 0.2, 5.0, 9.0]), 10 * torch.rand(4, 7, generator=random)][ndim]
+    whole = squared_error(values, target, real, weight)
+    halves = [slice(0, 2), slice(2, 4)]
+    own = [None if weight is None else weight[half] for half in halves]
+    errors = [squared_error(values[h], target[h], real[h], w) for h, w in zip(halves, own, strict=True)]
+    amounts = torch.stack([amount_scored(real[h], w) for h, w in zip(halves, own, strict=True)]).float()
+    torch.testing.assert_close((torch.stack(errors) * amounts / amounts.mean()).mean(), whole)
+    assert (torch.stack(errors).mean() - whole).abs() > 1e-3
 
 
 def test_two_gloo_processes_learn_a_response_as_one_does(tmp_path) -> None:

@@ -68,7 +68,7 @@ class ResponseTraining(LightningModule):
         return total
 
     def _share(self, amount: Tensor) -> Tensor:
-        """What a mean over so much counts beside those of the other processes, 1 on average over them."""
+        """What a mean over so much counts beside those of the other processes: 1 on average over them."""
         amount = amount.detach().float()
         whole: Any = self.trainer.strategy.reduce(amount.clone(), reduce_op="mean")
         return amount / whole.clamp_min(TINY)

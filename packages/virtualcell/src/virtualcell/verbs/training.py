@@ -84,12 +84,15 @@ def train(
 def _settings(
     task: str | None, file: Path | None, keys: list[str], *, model: str | None, seed: int | None, device: str
 ) -> EmbeddingConfig | ResponseConfig:
-    """The settings of the task that `--task` names, else the recipe's key `task`; options come last."""
+    """The settings of the task that `--task` or the recipe's key `task` names; options come last."""
     from cytosol.config import read
     from virtualcell.config import CONFIGS
     from virtualcell.faults import refuse
 
-    named = read(file).get("task") if file is not None and task is None else task
+    told = None if file is None else read(file).get("task")
+    named = task if told is None else told
+    if task is not None and named != task:
+        refuse(f"file {file}: task: is {named!r}, --task is {task!r}: leave one of them out")
     if named not in CONFIGS:
         where = "--task" if named is None else f"file {file}: task"
         also = ", or a recipe that says it (--config)" if named is None else f", got {named!r}"
