@@ -56,8 +56,13 @@ if TYPE_CHECKING:
     from virtualcell.pathways import read_gene_sets as read_gene_sets
     from virtualcell.populations import Populations as Populations
     from virtualcell.populations import read_populations as read_populations
+    from virtualcell.response import Responder as Responder
+    from virtualcell.response import fit_responder as fit_responder
+    from virtualcell.response_config import ResponseConfig as ResponseConfig
     from virtualcell.response_data import ResponseData as ResponseData
     from virtualcell.response_data import respond as respond
+    from virtualcell.response_files import load_responder as load_responder
+    from virtualcell.response_files import save_responder as save_responder
     from virtualcell.response_net import ResponseNet as ResponseNet
     from virtualcell.response_options import ResponseOptions as ResponseOptions
     from virtualcell.saving import load_embedding as load_embedding
@@ -130,7 +135,12 @@ _HOME = {
     "Part": "part",
     "RegulatoryConstrainedModel": "models",
     "ResourceConstrainedModel": "models",
+    "Responder": "response",
+    "ResponseConfig": "response_config",
     "ResponseData": "response_data",
+    "fit_responder": "response",
+    "load_responder": "response_files",
+    "save_responder": "response_files",
     "ResponseNet": "response_net",
     "ResponseOptions": "response_options",
     "respond": "response_data",

@@ -93,7 +93,7 @@ def _settings(
     named = task if told is None else told
     if task is not None and named != task:
         refuse(f"file {file}: task: is {named!r}, --task is {task!r}: leave one of them out")
-    if named not in CONFIGS:
+    if named not in list(CONFIGS):  # of a recipe it may be anything
         where = "--task" if named is None else f"file {file}: task"
         also = ", or a recipe that says it (--config)" if named is None else f", got {named!r}"
         refuse(f"{where}: expected one of {', '.join(CONFIGS)}{also}")
