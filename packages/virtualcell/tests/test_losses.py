@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from virtualcell import metrics
 from virtualcell.losses import energy_distance, mmd, negative_binomial
 
 
@@ -62,6 +63,15 @@ def by_hand(x, y, of, *, unbiased):
     d = lambda a, b: of(np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1)))  # noqa: E731
     inside = lambda a: d(a, a)[~np.eye(len(a), dtype=bool)].mean() if unbiased else d(a, a).mean()  # noqa: E731
     return d(x, y).mean(), inside(x), inside(y)
+
+
+@pytest.mark.parametrize(("n", "m"), [(7, 5), (2, 40)])
+def test_what_is_trained_against_is_what_is_scored(n, m):
+    x, y = two(n, m, g=6)
+    scored = metrics.energy_distance(x.numpy(), y.numpy())
+    np.testing.assert_allclose(float(energy_distance(x, y, unbiased=True)), scored, rtol=1e-9)
+    scored = metrics.mmd(x.numpy(), y.numpy(), 1.7)
+    np.testing.assert_allclose(float(mmd(x, y, bandwidths=(1.7,), unbiased=True)), scored, rtol=1e-9)
 
 
 @pytest.mark.parametrize("unbiased", [False, True])

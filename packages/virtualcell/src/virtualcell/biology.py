@@ -44,12 +44,15 @@ def biology_of(
     annotations: files or what was read of them, by `pathways`, `network`, `compartments`. A part without its annotation
     is a DataError of its loader; one that no part reads still tells of perturbations that were never seen.
     """
+    if model not in (PLAIN, *MODELS):
+        refuse(f"model: expected one of {', '.join(MODELS)} or {PLAIN}, got {model!r}")
+    steps = () if model == PLAIN else loader_for(model).steps
+    known = {name for step in steps for name in getattr(step.Options, "__dataclass_fields__", ())}
+    if "compartments" in annotations and FILES["compartments"] not in known:
+        refuse(f"compartments: no part of {model} reads them: leave them out, or take a model that does")
     if model == PLAIN:
         return Biology(), None
-    if model not in MODELS:
-        refuse(f"model: expected one of {', '.join(MODELS)} or {PLAIN}, got {model!r}")
     kind = loader_for(model)
-    known = {name for step in kind.steps for name in getattr(step.Options, "__dataclass_fields__", ())}
     words = {FILES[name]: given for name, given in annotations.items() if FILES[name] in known}
     loader = kind({"tokens": "all", "max_genes": len(genes), "with_src": False}, **words)
     loader.fit(source, genes=genes)

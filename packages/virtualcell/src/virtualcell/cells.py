@@ -5,6 +5,7 @@ Letters: n cells of a source, b of them in a batch, g genes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class About:
     """What all cells of a source share.
 
     obs: one row a cell, named by cell. genes: (g,) text. others: further names of the genes by column of `var`.
-    obsm: arrays (n, d) by key.
+    obsm: arrays (n, d) by key. per: the total that log values are of, 0 where cells do not agree on one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class About:
     genes: np.ndarray
     others: dict[str, list[str]]
     obsm: dict[str, np.ndarray]
+    per: float = 0.0
     _made: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def labels(self, key: str) -> np.ndarray:
@@ -42,26 +44,29 @@ class About:
             self._made["text", key] = self._complete(key).astype(str).to_numpy(dtype=object)
         return self._made["text", key]
 
-    def numbers(self, key: str) -> np.ndarray:
-        """A column of obs as float64 (n,). DataError: no such column, a value that is no finite number."""
+    def names(self, key: str) -> np.ndarray:
+        """As labels, of which none may be blank either."""
+        found = self.labels(key)
+        blank = np.array([not text.strip() for text in found.tolist()])
+        if blank.any():
+            cell = self.obs.index[int(blank.argmax())]
+            refuse(f"{self.name}: obs[{key!r}]: cell {cell}: expected a name, got {found[blank][0]!r}")
+        return found
+
+    def numbers(self, key: str, among: np.ndarray | None = None) -> np.ndarray:
+        """A column of obs as float64 (n,). DataError: no such column, a value that is no finite number.
+
+        among (n,) bool: the cells that must have one, all without; any other may have nothing, NaN.
+        """
         if ("number", key) not in self._made:
-            column = self._complete(key)
-            column = column.astype(str) if column.dtype.kind not in "buif" else column
-            values = np.full(len(column), np.nan)
-            for i, value in enumerate(column):
-                try:
-                    values[i] = float(value)
-                except (TypeError, ValueError):
-                    break
-            bad = ~np.isfinite(values)
-            if bad.any():
-                row = int(bad.argmax())
-                got = f"got {column.iloc[row]!r}"
-                refuse(
-                    f"{self.name}: obs[{key!r}]: cell {self.obs.index[row]}: expected a finite number, {got}"
-                )
-            self._made["number", key] = values
-        return self._made["number", key]
+            self._made["number", key] = _numbers(self._column(key))
+        values = self._made["number", key]
+        bad = ~np.isfinite(values) & (True if among is None else among)
+        if bad.any():
+            row = int(bad.argmax())
+            got = f"got {self.obs[key].iloc[row]!r}"
+            refuse(f"{self.name}: obs[{key!r}]: cell {self.obs.index[row]}: expected a finite number, {got}")
+        return values
 
     def array(self, key: str) -> np.ndarray:
         """An array of obsm (n, d) float32. DataError: no such array, or one that holds no finite numbers."""
@@ -91,10 +96,13 @@ class About:
         """Whether there is a column of this name."""
         return key in self.obs
 
-    def _complete(self, key: str) -> Any:
+    def _column(self, key: str) -> Any:
         if key not in self.obs:
             refuse(f"{self.name}: obs: expected a column {key!r}, {nearest(key, map(str, self.obs.columns))}")
-        column = self.obs[key]
+        return self.obs[key]
+
+    def _complete(self, key: str) -> Any:
+        column = self._column(key)
         if column.isna().any():
             cell = self.obs.index[int(column.isna().to_numpy().argmax())]
             refuse(f"{self.name}: obs[{key!r}]: cell {cell}: expected a value, got NaN")
@@ -127,6 +135,15 @@ class Cells:
     def take(self, places: np.ndarray) -> Cells:
         """The cells at these places of this selection, in this order."""
         return Cells(self.counts[places], self.rows[places], self.about)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """The values of a column, NaN for what is no number."""
+    values = np.full(len(column), np.nan)
+    for i, value in enumerate(column):
+        with suppress(TypeError, ValueError):
+            values[i] = float(value)
+    return values
 
 
 def joined(parts: Sequence[Cells]) -> Cells:

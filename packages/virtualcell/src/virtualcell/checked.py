@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from numbers import Integral
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from virtualcell.faults import nearest, refuse
@@ -15,7 +16,12 @@ class Checked:
         """Refuse values of another type or outside their range."""
         hints = get_type_hints(type(self))
         for known in dataclasses.fields(self):  # type: ignore[arg-type]
-            _of_type(known.name, getattr(self, known.name), hints[known.name])
+            value = getattr(self, known.name)
+            if isinstance(value, Integral) and not isinstance(
+                value, int
+            ):  # of numpy; a manifest holds plain ones
+                object.__setattr__(self, known.name, value := int(value))
+            _of_type(known.name, value, hints[known.name])
         self.ranges()
 
     def ranges(self) -> None:

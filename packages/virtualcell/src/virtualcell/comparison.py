@@ -13,7 +13,7 @@ from virtualcell.evaluation import Predicted, of_cells, scored
 from virtualcell.faults import nearest, refuse
 from virtualcell.genes import match_genes
 from virtualcell.names import CONTROL, PERTURBATION
-from virtualcell.populations import EVERYWHERE, canonical, log_values
+from virtualcell.populations import EVERYWHERE, done_to, log_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class _Side:
     def __init__(self, source: CellSource, keys: Keys, *, by_context: bool, columns: np.ndarray) -> None:
         self.source, self.columns = source, columns
         self.done = _done(source, keys)
-        labels = source.about.labels(keys.context) if by_context else np.full(len(source), EVERYWHERE)
+        labels = source.about.names(keys.context) if by_context else np.full(len(source), EVERYWHERE)
         self.contexts = np.asarray(labels, dtype=object)
 
     def rows(self, context: str, done: str) -> np.ndarray:
@@ -139,9 +139,7 @@ def _done(source: CellSource, keys: Keys) -> np.ndarray:
     key = keys.condition if about.has(keys.condition) else PERTURBATION
     if not about.has(key):
         return np.full(len(source), keys.control, dtype=object)
-    labels = about.labels(key)
-    names = {label: canonical(str(label), control=keys.control) for label in set(labels.tolist())}
-    return np.array([names[label] for label in labels], dtype=object)
+    return done_to(about, key, control=keys.control)
 
 
 def _found(side: _Side, context: str, done: str) -> np.ndarray:

@@ -34,6 +34,7 @@ def overdispersion(populations: Iterable[sparse.csr_matrix]) -> np.ndarray:
     for counts in populations:
         x = np.asarray(counts.toarray(), dtype=np.float64)
         size = x.sum(axis=1, keepdims=True)
+        above, below = above + np.zeros(x.shape[1]), below + np.zeros(x.shape[1])
         if len(x) < 3:
             continue
         mean = size * (x.sum(axis=0) / size.sum())

@@ -29,12 +29,30 @@ def with_dose(name: str, dose: float | None) -> str:
 
 
 def dose_of(name: str) -> tuple[str, float | None]:
-    """The name without its dose, and the dose if it has one that is a number."""
+    """The name without its dose, and the dose if it has one: a number of 0 and more."""
     head, mark, tail = name.rpartition(MARK)
     try:
-        return (head, float(tail)) if mark and head else (name, None)
+        dose = float(tail) if mark and head else -1.0
     except ValueError:
-        return name, None
+        dose = -1.0
+    return (head, dose) if 0 <= dose < float("inf") else (name, None)
+
+
+def levels_of(drug: str, seen: Iterable[str]) -> dict[float, str]:
+    """The doses of a drug among seen names, and these names."""
+    told = ((*dose_of(other), other) for other in seen)
+    return {level: other for head, level, other in told if head == drug and level is not None}
+
+
+def beyond(name: str, seen: Iterable[str]) -> str:
+    """What is to be said of a dose above all that were seen; nothing of any other."""
+    drug, dose = dose_of(name)
+    top = max(levels_of(drug, seen), default=None)
+    if dose is None or top is None or dose <= top:
+        return ""
+    return (
+        f"dose {dose:g} of {drug} is above {top:g}, the highest that was seen: the change of {top:g} is taken"
+    )
 
 
 def between(name: str, seen: Iterable[str]) -> list[tuple[str | None, float]]:
@@ -44,14 +62,8 @@ def between(name: str, seen: Iterable[str]) -> list[tuple[str | None, float]]:
     dose its own change is taken.
     """
     drug, dose = dose_of(name)
-    if dose is None:
-        return []
-    levels = {
-        level: other
-        for other, (head, level) in ((o, dose_of(o)) for o in seen)
-        if head == drug and level is not None
-    }
-    if not levels:
+    levels = levels_of(drug, seen)
+    if dose is None or not levels:
         return []
     points: list[tuple[float, str | None]] = sorted(
         [(0.0, None), *((d, o) for d, o in levels.items() if d > 0)]

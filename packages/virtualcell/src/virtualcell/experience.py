@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from virtualcell.faults import refuse
+from virtualcell.faults import few, refuse
 from virtualcell.known import Known
 from virtualcell.populations import Populations, log_values, split
 
@@ -45,6 +45,29 @@ class Experience:
         """Context and perturbation of everything that was done where control cells were seen too, (m,)."""
         pops = self.populations
         return tuple((c, p) for c in pops.context_names for p in pops.done_in(c))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Perturbations that were done where control cells were seen too, once each, in order."""
+        return tuple(sorted({p for _, p in self.conditions}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the cells teaches nothing, or little."""
+        pops = self.populations
+        lost = [c for c in pops.context_names if not pops.has(c, pops.control)]
+        cells = int(pops.cells[np.isin(pops.contexts.astype(str), lost)].sum())
+        alone = [f"{c}, {p}" for c, p in self.conditions if pops.cells[pops.where(c, p)] == 1]
+        notes = list(self.known.notes)
+        if lost:
+            notes.append(
+                f"{cells} cells of {few(lost)} are not learned from: there are no control cells beside them"
+            )
+        if alone:
+            notes.append(
+                f"{len(alone)} of {len(self.conditions)} conditions are of one cell alone: {few(alone, 3)}"
+            )
+        return tuple(notes)
 
     @cached_property
     def deltas(self) -> np.ndarray:

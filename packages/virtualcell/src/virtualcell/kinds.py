@@ -74,18 +74,19 @@ def recognised(
             f"{where}: cell {cell(_row(sample, at))}: expected logarithms (kind='log'), got {values[at]:g}"
         )
     kind = found if declared == "auto" else declared
-    return kind, f"{where}: {_SAYS[kind]}" + (_per(sample) if kind == "log" else "")
+    total = per_of(sample) if kind == "log" else 0.0
+    return kind, f"{where}: {_SAYS[kind]}" + (f" (log1p of counts per {total:,.0f})" if total else "")
 
 
 def _hint(kind: Kind) -> str:
     return "these look like log values" if kind == "log" else "these look like normalised values"
 
 
-def _per(sample: sparse.csr_matrix) -> str:
-    """Of which total the values are logarithms, where the cells agree on it."""
+def per_of(sample: sparse.csr_matrix) -> float:
+    """Of which total the values are logarithms, 0 where the cells do not agree on one."""
     raised = sample.copy()
     raised.data = np.expm1(raised.data.astype(np.float64))
     totals = np.asarray(raised.sum(axis=1)).ravel()
     middle = float(np.median(totals))
     agree = np.abs(totals - middle) < 0.01 * middle
-    return f" (log1p of counts per {middle:,.0f})" if agree.mean() > 0.9 else ""
+    return middle if agree.mean() > 0.9 else 0.0

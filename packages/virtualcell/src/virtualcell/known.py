@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from virtualcell.faults import refuse
+from virtualcell.faults import few, refuse
 from virtualcell.genes import key_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Known:
 
     names: tuple[str, ...] = ()
     blocks: tuple[sparse.csr_matrix, ...] = ()
+    notes: tuple[str, ...] = ()  # of the files
 
     def alike(self, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
         """Mean cosine over the tables of each pair of names, (first, second) in 0..1; 0 for what no table knows."""
@@ -95,7 +96,27 @@ def known_of(
             refuse(f"vectors: {bad[0]}: expected finite numbers")
         tables.append({key_of(n): {str(i): float(x) for i, x in enumerate(v)} for n, v in vectors.items()})
     names = tuple(sorted({name for table in tables for name in table}))
-    return Known(names, tuple(_block(table, names) for table in tables))
+    notes = tuple(note for file in (*networks, *gene_sets) for note in file.notes)
+    return Known(names, tuple(_block(table, names) for table in tables), notes)
+
+
+def refuse_foreign(
+    names: Sequence[str],
+    networks: Sequence[Network] = (),
+    gene_sets: Sequence[GeneSets] = (),
+    vectors: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Refuse a table that tells nothing of any of these names, genes and perturbations of the data."""
+    told = [(one.name, [gene for edge in one.effects for gene in edge]) for one in networks]
+    told += [(one.name, [gene for members in one.sets.values() for gene in members]) for one in gene_sets]
+    told += [("vectors", list(vectors))] if vectors else []
+    own = {key_of(name) for name in names}
+    for table, there in told:
+        if own.isdisjoint(map(key_of, there)):
+            found = f"({few(dict.fromkeys(there), 3)})"
+            refuse(
+                f"{table}: none of its names {found} is a gene or a perturbation of the data ({few(names, 3)})"
+            )
 
 
 def _block(table: dict[str, dict[str, float]], names: tuple[str, ...]) -> sparse.csr_matrix:

@@ -15,7 +15,7 @@ from scipy import sparse
 from virtualcell.faults import few, nearest, nearest_first, refuse
 from virtualcell.names import CONDITION_KEYS, CONTROL, PERTURBATION
 from virtualcell.sources import CellSource, open_cells
-from virtualcell.writing import log_per
+from virtualcell.writing import PER, log_per
 
 if TYPE_CHECKING:
     import os
@@ -117,6 +117,8 @@ class Populations:
 def split(name: str, *, control: str = CONTROL) -> tuple[str, ...]:
     """The parts of `A+B`, in order, without the control's word; a name with an empty part is one name."""
     parts = [part.strip() for part in name.split(JOINT)]
+    if name.strip() == control:
+        return (control,)
     if not all(parts):
         return (name,)
     return tuple(sorted({part for part in parts if part != control})) or (control,)
@@ -140,6 +142,13 @@ def condition_column(about: About, given: str | None = None) -> str:
     return found[0]
 
 
+def done_to(about: About, key: str, *, control: str = CONTROL) -> np.ndarray:
+    """What was done to each cell by its one name (n,) text. DataError: no such column, a cell without a name."""
+    labels = about.names(key)
+    names = {label: canonical(label, control=control) for label in set(labels.tolist())}
+    return np.array([names[label] for label in labels], dtype=object)
+
+
 def read_populations(
     cells: CellSource | AnnData | Path | str | os.PathLike[str],
     *,
@@ -157,8 +166,8 @@ def read_populations(
     """
     source = cells if isinstance(cells, CellSource) else open_cells(cells)
     perturbation_key = condition_column(source.about, perturbation_key)
-    labels = source.about.labels(perturbation_key).astype(str)
-    contexts = None if context_key is None else source.about.labels(context_key)
+    labels = done_to(source.about, perturbation_key, control=control)
+    contexts = None if context_key is None else source.about.names(context_key)
     return populations_of(source, labels, contexts, control=control, key=perturbation_key)
 
 
@@ -170,9 +179,8 @@ def populations_of(
     control: str = CONTROL,
     key: str = PERTURBATION,
 ) -> Populations:
-    """As `read_populations`, of what was done to each cell and where, (n,) text each. key: what labels are called."""
-    names = {label: canonical(label, control=control) for label in np.unique(labels)}
-    done = np.array([names[label] for label in labels])
+    """As `read_populations`, of what was done to each cell (`done_to`) and where, (n,) text. key: of the labels."""
+    done = labels
     if control not in set(done.tolist()):
         refuse(
             f"{source.about.name}: obs[{key!r}]: expected control cells {control!r}, "
@@ -195,8 +203,15 @@ def populations_of(
 
 
 def log_values(cells: Cells) -> sparse.csr_matrix:
-    """log1p of counts per 10,000 (b, g), whatever the file holds; log values as they are."""
-    return cells.counts if cells.about.kind == "log" else log_per(cells.counts)
+    """log1p of counts per 10,000 (b, g), whatever the file holds; log values as they are, or brought from a total."""
+    if cells.about.kind != "log":
+        return log_per(cells.counts)
+    per = cells.about.per
+    if not per or abs(per - PER) < 0.01 * PER:
+        return cells.counts
+    made = cells.counts.copy()
+    made.data = np.log1p(np.expm1(made.data) * np.float32(PER / per))
+    return made
 
 
 def _moments(source: CellSource, rows: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from virtualcell import bases
 from virtualcell.correcting import Correction
-from virtualcell.doses import between
+from virtualcell.doses import between, beyond, levels_of
 from virtualcell.experience import Experience
 from virtualcell.faults import few, nearest, refuse
 from virtualcell.populations import canonical
@@ -57,10 +57,13 @@ class ResponseModel:
             refuse(f"perturbation: expected one, {perturbation!r} is the control")
         if len(self.seen.rows_of(name)):
             return "seen"
-        if len(pops.parts(name)) > 1 or between(name, pops.perturbation_names):
+        if len(pops.parts(name)) > 1 or between(name, self.seen.names):
             return None
+        dosed = levels_of(name, self.seen.names)
+        if dosed:
+            refuse(f"perturbation {name!r}: it was seen with doses, {few(sorted(dosed))}: give one (--dose)")
         if not self.seen.known.knows(name):
-            there = pops.perturbation_names
+            there = self.seen.names
             refuse(
                 f"perturbation {name!r}: it was not seen in training and no table (network, pathways, vectors) knows "
                 f"it; {nearest(name, there)}; seen are {few(there)}"
@@ -98,9 +101,14 @@ class ResponseModel:
             parts = pops.parts(name)
             if len(parts) > 1:
                 return {"sum": np.sum([self.change(part, asked, cell_words) for part in parts], axis=0)}
-            doses = [(one, w) for one, w in between(name, pops.perturbation_names) if one is not None]
+            doses = [(one, w) for one, w in between(name, self.seen.names) if one is not None]
             found = [weight * self.change(one, asked, cell_words) for one, weight in doses]
-            return {"dose": np.sum(found, axis=0)}
+            return {"dose": np.sum(found, axis=0) + np.zeros(len(self.genes))}  # of dose 0 nothing is summed
         if question == "new":
             return {"kin": bases.kin(self.seen, name, asked)}
         return self.correction.stages(seen_rows(self.seen, name, asked), cell_words)
+
+    def notes(self, perturbation: str) -> tuple[str, ...]:
+        """What is to be said of how a perturbation is answered."""
+        parts = self.seen.populations.parts(perturbation)
+        return tuple(filter(None, (beyond(part, self.seen.names) for part in parts)))

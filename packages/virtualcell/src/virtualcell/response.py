@@ -10,17 +10,19 @@ import pandas as pd
 from scipy import sparse
 
 from virtualcell.biology import biology_of, population_words
+from virtualcell.cells import Cells
 from virtualcell.counting import overdispersion
 from virtualcell.doses import with_dose
 from virtualcell.experience import Profile, experience
 from virtualcell.faults import few, nearest, refuse
 from virtualcell.genes import match_genes
-from virtualcell.known import known_of
+from virtualcell.known import known_of, refuse_foreign
+from virtualcell.labels import columns_of, context_columns, contexts_of, treatments
 from virtualcell.loading import BaseEnhancedLoader
 from virtualcell.names import CONTROL
 from virtualcell.network import Network, read_network
 from virtualcell.pathways import GeneSets, read_gene_sets
-from virtualcell.populations import EVERYWHERE, canonical, condition_column, log_values, populations_of
+from virtualcell.populations import canonical, condition_column, done_to, log_values, populations_of
 from virtualcell.predictor import ResponseModel
 from virtualcell.sources import CellSource, open_cells
 from virtualcell.transport import moved
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
 CELLS_OF_MOMENTS = 1000  # of a population, that overdispersion is measured on
 TIMES = 2  # cells that are made of each that is given, where no number is asked for
-BETWEEN = "|"  # the labels of a context of several columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ class Responder:
         control = self.model.seen.populations.control
         name = canonical(with_dose(canonical(perturbation, control=control), dose), control=control)
         self.model.question(name)
+        named = context_columns(context, self._columns)
         genes = [str(gene) for gene in self.model.genes]
         match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
         rows = self.at_rest(source, context)
@@ -86,41 +88,33 @@ class Responder:
         if controls:
             made = sparse.vstack([made, rest.values if rest.counts is None else rest.counts], format="csr")
             done = np.append(done, np.full(len(rows), control, dtype=object))
-            obs = pd.concat([obs, pd.DataFrame({"from": whence}, index=whence)])
-        for column, label in self._context_columns(context).items():
+            own = whence if len({*whence, *obs.index}) == len(whence) + len(obs) else _numbered(len(whence))
+            obs = pd.concat([obs, pd.DataFrame({"from": whence}, index=own)])
+        for column, label in named.items():
             obs[column] = label
-        notes = [*match.notes, *self._unchecked(source, len(rows))]
+        notes = [*match.notes, *self._unchecked(source, len(rows)), *self.model.notes(name)]
         words = {"perturbation": name, "context": context or "", "notes": notes, "seed": seed}
         return predicted_cells(made, genes, done.tolist(), counts=rest.counts is not None, obs=obs, how=words)
 
     def _unchecked(self, source: CellSource, count: int) -> list[str]:
         """What the file does not tell of its cells, and what is therefore taken of them."""
-        keys = [self.keys["condition_key"], *(self.keys["context_key"] or "").split(",")]
-        missing = [key.strip() for key in keys if key.strip() and not source.about.has(key.strip())]
+        keys = [self.keys["condition_key"], *self._columns]
+        missing = [key for key in keys if not source.about.has(key)]
         taken = f"all {count} cells are taken as untouched and of one context"
         return [f"{source.about.name}: no obs[{key!r}]: {taken}" for key in missing]
-
-    def _context_columns(self, context: str | None) -> dict[str, str]:
-        """The columns of obs that name a context, as in training."""
-        if context is None or self.keys["context_key"] is None:
-            return {}
-        columns = [key.strip() for key in self.keys["context_key"].split(",")]
-        return dict(zip(columns, context.split(BETWEEN), strict=False))
 
     def at_rest(self, source: CellSource, context: str | None) -> np.ndarray:
         """Rows of the untouched cells of a context. DataError for none, or for several contexts and none named."""
         about, keys = source.about, self.keys
         keep = np.ones(len(source), dtype=bool)
         if about.has(keys["condition_key"]):
-            keep &= about.labels(keys["condition_key"]) == keys["control"]
+            keep &= done_to(about, keys["condition_key"], control=keys["control"]) == keys["control"]
             if not keep.any():
                 column = f"obs[{keys['condition_key']!r}]"
                 refuse(f"{about.name}: {column}: no cell is {keys['control']!r}: give untouched cells")
-        columns = (
-            [] if keys["context_key"] is None else [key.strip() for key in keys["context_key"].split(",")]
-        )
+        columns = self._columns
         if columns and all(about.has(column) for column in columns):
-            own = _joined(source, columns)
+            own = contexts_of(about, columns)
             there = sorted(set(own[keep].tolist()))
             if context is not None and context not in there:
                 refuse(f"{about.name}: no untouched cells of context {context!r}; {nearest(context, there)}")
@@ -128,6 +122,11 @@ class Responder:
                 refuse(f"{about.name}: untouched cells of {few(there)}: --context says of which to predict")
             keep &= own == (context if context is not None else there[0])
         return np.flatnonzero(keep)
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns of obs that name a context, as in training."""
+        return columns_of(self.keys["context_key"])
 
     def _words(self, source: CellSource, rows: np.ndarray) -> Mapping[str, Any]:
         if self.loader is None:
@@ -163,10 +162,14 @@ def fit_responder(
     source = data if isinstance(data, CellSource) else open_cells(data)
     given = dict(annotations or {})
     condition_key = condition_column(source.about, condition_key)
-    labels, contexts = _labels(source, condition_key, control, context_key, dose_key)
+    labels = treatments(source.about, condition_key, control, dose_key)
+    contexts = contexts_of(source.about, columns_of(context_key))
     populations = populations_of(source, labels, contexts, control=control, key=condition_key)
     is_control = labels == control
-    known = known_of(_tables(given, "network"), _sets(given), vectors)
+    tables = _tables(given, "network"), _sets(given), vectors
+    parts = [part for one in populations.perturbation_names for part in populations.parts(one)]
+    refuse_foreign([*map(str, populations.genes), *parts], *tables)
+    known = known_of(*tables)
     seen = experience(source, populations, is_control, known)
     controls = {c: np.flatnonzero(is_control & (contexts == c)) for c in populations.context_names}
     controls = {context: rows for context, rows in controls.items() if len(rows)}
@@ -181,31 +184,6 @@ def fit_responder(
         "dose_key": dose_key,
     }
     return Responder(made, loader, keys)
-
-
-def _labels(
-    source: CellSource, condition_key: str, control: str, context_key: str | None, dose_key: str | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What was done to each cell, and its context, (n,) text each."""
-    done = source.about.labels(condition_key).astype(str)
-    if dose_key is not None:
-        untouched = done == control
-        doses = source.about.numbers(dose_key)
-        done = np.array(
-            [
-                one if rest else with_dose(one, dose)
-                for one, dose, rest in zip(done, doses, untouched, strict=True)
-            ]
-        )
-    if context_key is None:
-        return done, np.full(len(done), EVERYWHERE)
-    return done, _joined(source, [key.strip() for key in context_key.split(",")])
-
-
-def _joined(source: CellSource, columns: list[str]) -> np.ndarray:
-    """The labels of a context, of one column or several (n,)."""
-    labels = [source.about.labels(column).astype(str) for column in columns]
-    return np.array([BETWEEN.join(row) for row in zip(*labels, strict=True)])
 
 
 def _tables(given: Mapping[str, Any], name: str) -> list[Network]:
@@ -253,6 +231,11 @@ class _Rest:
         return sparse.csr_matrix(np.maximum(self.values[rows] + expressed[rows] * lift, 0.0))
 
 
+def _numbered(n: int) -> np.ndarray:
+    """Names of untouched cells whose own would not tell them apart."""
+    return np.array([f"{CONTROL}_{i}" for i in range(n)], dtype=object)
+
+
 def _drawn(n: int, cells: int | None, generator: np.random.Generator) -> np.ndarray:
     """Places of the cells that are moved, each as often as the others."""
     cells = TIMES * n if cells is None else cells
@@ -263,13 +246,17 @@ def _drawn(n: int, cells: int | None, generator: np.random.Generator) -> np.ndar
 
 def _aligned(source: CellSource, rows: np.ndarray, index: np.ndarray, *, counts: bool) -> _Rest:
     """Cells with the genes of training, 0 for missing ones; counts: where the file has them, keep them."""
-    cells = source.__getitems__(rows)
+    cells, about = source.__getitems__(rows), source.about
     there = index >= 0
-    log = np.zeros((len(rows), len(index)))
-    log[:, there] = log_values(cells).toarray()[:, index[there]]
-    if not counts or source.about.kind != "counts":
-        return _Rest(log, None)
     ones = np.ones(int(there.sum()), dtype=np.float32)
-    shape = (len(source.about.genes), len(index))
+    shape = (len(about.genes), len(index))
     pick = sparse.csr_matrix((ones, (index[there], np.flatnonzero(there))), shape=shape)
-    return _Rest(log, sparse.csr_matrix(cells.counts @ pick))
+    kept = sparse.csr_matrix(cells.counts @ pick)
+    empty = np.asarray(kept.sum(axis=1)).ravel() == 0
+    if empty.any():
+        cell = about.obs.index[rows[int(empty.argmax())]]
+        refuse(
+            f"{about.name}: cell {cell} has no count in the genes of training ({int(empty.sum())} such): take them out"
+        )
+    log = log_values(Cells(kept, cells.rows, about)).toarray().astype(np.float64)  # per 10,000 of these genes
+    return _Rest(log, kept if counts and about.kind == "counts" else None)

@@ -13,7 +13,7 @@ from scipy import sparse
 from virtualcell.cells import About, Cells
 from virtualcell.faults import DataError, few, nearest, refuse
 from virtualcell.genes import check_unique
-from virtualcell.kinds import Kind, check_values, recognised
+from virtualcell.kinds import Kind, check_values, per_of, recognised
 from virtualcell.stored import HeldRows, Rows, StoredRows, as_csr, open_group, refuse_swollen, stacked
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def open_cells(
     probe = CellSource(rows, About(name, "counts", obs, genes, others, obsm), (), fold=fold)
     sample = probe.sample(SAMPLED)
     found, note = recognised(sample.counts, kind, name, lambda row: str(obs.index[sample.rows[row]]))
-    about = About(name, found, obs, genes, others, obsm)
+    per = per_of(sample.counts) if found == "log" else 0.0
+    about = About(name, found, obs, genes, others, obsm, per)
     notes.insert(0, f"{name}: {len(obs)} cells x {len(genes)} genes; {note.partition(': ')[2]}")
     return CellSource(rows, about, notes, fold=fold)
 

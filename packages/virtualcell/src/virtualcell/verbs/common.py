@@ -85,6 +85,10 @@ def writable(file: Path, *suffixes: str) -> None:
     if file.suffix.lower() not in suffixes:
         msg = f"{file}: expected a file ending in {' or '.join(suffixes)}, got {file.name!r}"
         raise ValueError(msg)
+    if file.exists() and file.is_dir() != (file.suffix.lower() == ".zarr"):
+        is_, not_ = ("folder", "file") if file.is_dir() else ("file", "folder")
+        msg = f"{file}: expected a {not_}, there is a {is_} of this name: give another"
+        raise ValueError(msg)
     if not file.parent.is_dir():
         msg = f"{file}: expected a folder to write into, {file.parent} does not exist"
         raise ValueError(msg)

@@ -47,5 +47,5 @@ def perturb(
     )
     common.say_all(made.uns["virtualcell"]["notes"])
     write_cells(made, out, force=force)
-    number = int(made.obs_names.str.startswith("predicted_").sum())
+    number = int((made.obs[PERTURBATION] == made.obs[PERTURBATION].iloc[0]).sum())
     typer.echo(f"{out}: {number} cells after {made.obs[PERTURBATION].iloc[0]}, {made.n_vars} genes")

@@ -125,6 +125,8 @@ def _perturbation(
         source, config, out=out / RUNS, annotations=annotations, resume=resume, condition_key=key, **keys
     )
     save_responder(made, out, force=force or resume)
+    loaded = () if made.loader is None else made.loader.notes[len(source.notes) :]
+    common.say_all(dict.fromkeys((*made.model.seen.notes, *loaded)))
     told, used = made.model.facts, made.model.correction.used
     common.say(
         f"note: {told['lessons']} lessons of perturbations seen in other contexts; held-out ones took "
