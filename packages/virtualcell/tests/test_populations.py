@@ -101,7 +101,7 @@ def test_what_is_not_there_is_said():
         (lambda: found.where("T", "C"), "T: perturbation 'C'"),
         (lambda: found.take(found.perturbations == "A").delta("T", "A"), "control"),
         (lambda: read_populations(made(), control="ctrl"), "--control says"),
-        (lambda: read_populations(made(), perturbation_key="perturbations"), "did you mean 'perturbation'"),
+        (lambda: read_populations(made(), perturbation_key="perturbations"), "there is perturbation"),
         (lambda: read_populations(made(), context_key="type"), "cell_type"),
     ):
         with pytest.raises(DataError, match=word):
