@@ -151,6 +151,10 @@ def test_the_verb_writes_tables_and_a_picture(full, tmp_path, capsys):
         (["explain", tmp_path / "m", "--data", cells, "--out", tmp_path / "x"], "exists already"),
         (["explain", tmp_path / "m", "--data", cells, "--out", tmp_path / "y", "--by", "type"], "cell_type"),
         (["explain", tmp_path, "--data", cells, "--out", tmp_path / "y"], "manifest"),
+        (
+            ["explain", tmp_path / "m", "--data", cells, "--out", tmp_path / "y", "--perturbation", "A"],
+            "--perturbation belongs to models of train --task perturbation",
+        ),
     ):
         assert run(app, [str(word) for word in words]) == 2
         assert said in capsys.readouterr().err.strip().splitlines()[-1]

@@ -30,20 +30,33 @@ def context_weights(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return weight / weight.sum()
 
 
+def untouched(seen: Experience, rows: np.ndarray) -> np.ndarray:
+    """Mean of the control cells of each condition's context (y, g)."""
+    return np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
+
+
 def ridge(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
     """Ridge regression of changes on the control cells' place along the axes (g,): the mean, where one is seen.
 
     Where contexts differ by less than their noise there is no slope to learn, and the answer is that of `similar`.
     """
-    deltas = seen.deltas[rows]
-    if _replicates(deltas, seen.noise[rows]):
+    if _replicates(seen.deltas[rows], seen.noise[rows]):
         return similar(seen, rows, asked)
-    known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
+    return ridge_weights(seen, rows, asked) @ seen.deltas[rows]
+
+
+def ridge_weights(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
+    """What the changes count in the regression (y,): sums to one, and may be negative, as the intercept is free.
+
+    Where there is no slope to learn they are those of `similar`.
+    """
+    if _replicates(seen.deltas[rows], seen.noise[rows]):
+        return similar_weights(seen, rows, asked)
+    known = untouched(seen, rows)
     x, at = (known - seen.centre) @ seen.axes.T, (asked.mean - seen.centre) @ seen.axes.T
-    x0, y0 = x.mean(axis=0), deltas.mean(axis=0)
+    x0 = x.mean(axis=0)
     penalty = RIDGE * np.eye(len(seen.axes))
-    slope = np.linalg.solve((x - x0).T @ (x - x0) + penalty, (x - x0).T @ (deltas - y0))
-    return y0 + (at - x0) @ slope
+    return 1 / len(rows) + (x - x0) @ np.linalg.solve((x - x0).T @ (x - x0) + penalty, at - x0)
 
 
 def similar(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
@@ -53,14 +66,22 @@ def similar(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
     empirical Bayes: signal over signal and noise, the signal being what squared changes of the gene have beyond their
     errors, over all that was seen: one perturbation alone tells little of how much a gene is ever moved.
     """
-    deltas, noise = seen.deltas[rows], seen.noise[rows]
-    if _replicates(deltas, noise):
+    weight = similar_weights(seen, rows, asked)
+    return (weight @ seen.deltas[rows]) * kept(seen, rows, weight)
+
+
+def similar_weights(seen: Experience, rows: np.ndarray, asked: Profile) -> np.ndarray:
+    """What the changes count (y,), which sums to one: by likeness, or by how sure each is."""
+    noise = seen.noise[rows]
+    if _replicates(seen.deltas[rows], noise):
         weight = 1 / np.maximum(noise.mean(axis=1), 1e-12)
-        weight = weight / weight.sum()
-    else:
-        known = np.array([seen.profile(seen.conditions[row][0]).mean for row in rows])
-        weight = context_weights(known, asked.mean)
-    return (weight @ deltas) * seen.signal / (seen.signal + (weight**2) @ noise)
+        return weight / weight.sum()
+    return context_weights(untouched(seen, rows), asked.mean)
+
+
+def kept(seen: Experience, rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The share of a gene's weighted change that noise leaves of it (g,), 0 to 1."""
+    return seen.signal / (seen.signal + (weight**2) @ seen.noise[rows])
 
 
 def _replicates(deltas: np.ndarray, noise: np.ndarray) -> bool:

@@ -17,11 +17,13 @@ from virtualcell.faults import refuse
 from virtualcell.sources import CellSource, open_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from anndata import AnnData
 
     from virtualcell.embedding import EmbeddingModel
+    from virtualcell.loading import BaseEnhancedLoader
 
 BLOCK = 16  # cells at once: what is told in detail is large
 CELLS = 256  # cells that are looked at
@@ -67,7 +69,7 @@ def explain(
     rows = np.arange(len(source))
     if len(rows) > cells:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:cells])
-    seen = _Told(model)
+    seen = Told(model.loader.features.names, model.loader)
     with torch.no_grad(), net.cell.detailed():
         for start in range(0, len(rows), BLOCK):
             some = source.__getitems__(rows[start : start + BLOCK])
@@ -78,12 +80,12 @@ def explain(
     return seen.tables(net.cell, names, None if labels is None else labels[rows])
 
 
-class _Told:
-    """What has been told so far, as arrays."""
+class Told:
+    """What parts have told so far, as arrays. genes: what the ids of tokens count; loader: whose groups have names."""
 
-    def __init__(self, model: EmbeddingModel) -> None:
-        self.genes = model.loader.features.names
-        self.steps = {step.name: step for step in model.loader.fitted}
+    def __init__(self, genes: Sequence[str], loader: BaseEnhancedLoader) -> None:
+        self.genes = list(genes)
+        self.steps = {step.name: step for step in loader.fitted}
         self.count = np.zeros(len(self.genes))
         self.of_genes: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(self.genes)))
         self.of_cells: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -115,10 +117,10 @@ class _Told:
         return str(kinds[i]) if word == "resource" and i < len(kinds) else f"{word}_{i + 1}"
 
     def tables(
-        self, cell: BaseEnhancedModel, names: pd.Index, labels: np.ndarray | None
+        self, cell: BaseEnhancedModel, names: pd.Index | None, labels: np.ndarray | None
     ) -> dict[str, pd.DataFrame]:
-        """All tables."""
-        made = {"parts": _parts(cell)}
+        """All tables; names: of the cells."""
+        made = {"parts": gates_of(cell)}
         cells = pd.DataFrame({word: np.concatenate(own) for word, own in self.of_cells.items()}, index=names)
         if cells.shape[1]:
             made["cells"] = cells.rename_axis("cell")
@@ -171,7 +173,7 @@ class _Told:
         return made
 
 
-def _parts(cell: BaseEnhancedModel) -> pd.DataFrame:
+def gates_of(cell: BaseEnhancedModel) -> pd.DataFrame:
     """How open the gate of each part is: mean and largest of its numbers, 0 is shut."""
     stage = {name: part.stage.value for name, part in cell.part.items()}  # type: ignore[union-attr]
     rows = {

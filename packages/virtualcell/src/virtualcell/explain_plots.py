@@ -12,7 +12,7 @@ from virtualcell.canvas import bars, columns_of, grid, name_dots, short, without
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -25,13 +25,24 @@ NOTE = "What a part says counts as far as its gate is open (first panel; 0 is sh
 
 def plot_explained(tables: Mapping[str, pd.DataFrame], *, title: str = "What the parts say") -> Figure:
     """All panels that these tables give: gates, pathways, compartments, noise, times, resources, memory, scales."""
-    panels = _panels(tables)
+    panels = []
+    if "parts" in tables:
+        gates = _column(tables["parts"], "gate")
+        panels.append(("How open each gate is", lambda ax: draw_bars(ax, gates, "mean |gate|")))
+    panels += panels_of(tables)
     if not panels:
         refuse("plot: expected tables of `explain`, there is none that can be drawn")
+    return drawn(panels, title=title, note=NOTE, panel=(4.6, 3.4))
+
+
+def drawn(
+    panels: Sequence[tuple[str, Panel]], *, title: str, note: str, panel: tuple[float, float]
+) -> Figure:
+    """A figure of these panels, each with its own title."""
     columns = columns_of(len(panels))
     with style():
         rows = -(-len(panels) // columns)
-        figure, axes = grid(rows, columns, title=title, note=NOTE, panel=(4.6, 3.4))
+        figure, axes = grid(rows, columns, title=title, note=note, panel=panel)
         for ax, (name, draw) in zip(axes.flat, panels, strict=False):
             draw(ax)
             ax.set_title(name)
@@ -44,16 +55,13 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(table[name].to_numpy(dtype=float), index=table.index)
 
 
-def _panels(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Panel]]:
+def panels_of(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Panel]]:
+    """Pathways, compartments, scales, noise, times, resources, memory: those that the tables tell of."""
     found: list[tuple[str, Panel]] = []
-    if "parts" in tables:
-        found.append(
-            ("How open each gate is", lambda ax: _bars(ax, _column(tables["parts"], "gate"), "mean |gate|"))
-        )
     for name, what in (("pathways", "pathways"), ("compartments", "compartments"), ("groups", "scales")):
         if name in tables and "attention" in tables[name]:
             own = _column(tables[name], "attention")
-            found.append((f"Attention to {what}", lambda ax, own=own: _bars(ax, own, "share")))
+            found.append((f"Attention to {what}", lambda ax, own=own: draw_bars(ax, own, "share")))
     genes = tables.get("genes")
     for part, x, y in (("stochastic", "intrinsic", "extrinsic"), ("temporal", "fast", "slow")):
         if genes is not None and f"{part}.{x}" in genes:
@@ -69,7 +77,7 @@ def _panels(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Panel]]:
         own = [c for c in own if str(c).partition(".")[2] not in ("spent", "burnt", "satisfied")]
         if cells is not None and own:
             mean = pd.Series({str(c).partition(".")[2]: float(cells[c].to_numpy().mean()) for c in own})
-            found.append((what, lambda ax, mean=mean, label=label: _bars(ax, mean, label, ordered=False)))
+            found.append((what, lambda ax, mean=mean, label=label: draw_bars(ax, mean, label, ordered=False)))
     if "slots" in tables:
         found.append(
             ("Use of memory slots", lambda ax: _slots(ax, tables["slots"]["attention"].to_numpy(dtype=float)))
@@ -77,7 +85,8 @@ def _panels(tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, Panel]]:
     return found
 
 
-def _bars(ax: Axes, values: pd.Series, label: str, *, ordered: bool = True) -> None:
+def draw_bars(ax: Axes, values: pd.Series, label: str, *, ordered: bool = True) -> None:
+    """The largest values of a table as bars."""
     own = values.sort_values(ascending=False, kind="stable") if ordered else values
     own = own.iloc[:SHOWN]
     bars(ax, without_prefix([str(name) for name in own.index]), own.to_numpy(dtype=float), label=label)

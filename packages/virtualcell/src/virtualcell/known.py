@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """names: of genes and drugs, as `genes.key_of` writes them. blocks: (a, f) csr float32, one a table."""
+    """names: of genes and drugs, as `genes.key_of` writes them. blocks: (a, f) csr float32, one a table.
+
+    tables: what each block is called: regulates, regulated_by, pathways, vectors; with a number where there are more.
+    """
 
     names: tuple[str, ...] = ()
     blocks: tuple[sparse.csr_matrix, ...] = ()
+    tables: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # of the files
 
     def alike(self, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
@@ -36,9 +40,13 @@ class Known:
         if not self.blocks:
             return total
         for block in range(len(self.blocks)):
-            one, two = self._rows(block, first), self._rows(block, second)
-            total += np.maximum((one @ two.T).toarray(), 0.0)
+            total += self.alike_by(block, first, second)
         return np.minimum(total / len(self.blocks), 1.0)
+
+    def alike_by(self, block: int, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        """Cosine of each pair of names in one table, (first, second) of 0 and more."""
+        one, two = self._rows(block, first), self._rows(block, second)
+        return np.maximum((one @ two.T).toarray(), 0.0)
 
     def knows(self, name: str) -> bool:
         """Whether any table tells something of a name."""
@@ -71,22 +79,22 @@ def known_of(
     A rare set tells more: it weighs by the logarithm of genes known over genes in it. vectors: (d,) by name. DataError
     for vectors of several lengths, or that are not finite.
     """
-    tables: list[dict[str, dict[str, float]]] = []
-    for network in networks:
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    for i, network in enumerate(networks):
         down: dict[str, dict[str, float]] = {}
         up: dict[str, dict[str, float]] = {}
         for tf, target in network.effects:
             down.setdefault(key_of(tf), {})[key_of(target)] = 1.0
             up.setdefault(key_of(target), {})[key_of(tf)] = 1.0
-        tables += [down, up]
-    for sets in gene_sets:
+        tables |= {_numbered("regulates", i): down, _numbered("regulated_by", i): up}
+    for i, sets in enumerate(gene_sets):
         all_genes = {key_of(gene) for members in sets.sets.values() for gene in members}
         inside: dict[str, dict[str, float]] = {}
         for name, members in sets.sets.items():
             weight = float(np.log((1 + len(all_genes)) / len(members)))
             for gene in members:
                 inside.setdefault(key_of(gene), {})[name] = weight
-        tables.append(inside)
+        tables[_numbered("pathways", i)] = inside
     if vectors:
         lengths = {np.shape(vector) for vector in vectors.values()}
         if len(lengths) > 1 or len(next(iter(lengths))) != 1:
@@ -94,10 +102,12 @@ def known_of(
         bad = [name for name, vector in vectors.items() if not np.isfinite(vector).all()]
         if bad:
             refuse(f"vectors: {bad[0]}: expected finite numbers")
-        tables.append({key_of(n): {str(i): float(x) for i, x in enumerate(v)} for n, v in vectors.items()})
-    names = tuple(sorted({name for table in tables for name in table}))
+        tables["vectors"] = {
+            key_of(n): {str(i): float(x) for i, x in enumerate(v)} for n, v in vectors.items()
+        }
+    names = tuple(sorted({name for table in tables.values() for name in table}))
     notes = tuple(note for file in (*networks, *gene_sets) for note in file.notes)
-    return Known(names, tuple(_block(table, names) for table in tables), notes)
+    return Known(names, tuple(_block(table, names) for table in tables.values()), tuple(tables), notes)
 
 
 def refuse_foreign(
@@ -117,6 +127,10 @@ def refuse_foreign(
             refuse(
                 f"{table}: none of its names {found} is a gene or a perturbation of the data ({few(names, 3)})"
             )
+
+
+def _numbered(name: str, i: int) -> str:
+    return f"{name}_{i + 1}" if i else name
 
 
 def _block(table: dict[str, dict[str, float]], names: tuple[str, ...]) -> sparse.csr_matrix:

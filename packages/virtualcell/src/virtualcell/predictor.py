@@ -98,12 +98,10 @@ class ResponseModel:
         name = canonical(perturbation, control=pops.control)
         question = self.question(name)
         if question is None:
-            parts = pops.parts(name)
-            if len(parts) > 1:
-                return {"sum": np.sum([self.change(part, asked, cell_words) for part in parts], axis=0)}
-            doses = [(one, w) for one, w in between(name, self.seen.names) if one is not None]
-            found = [weight * self.change(one, asked, cell_words) for one, weight in doses]
-            return {"dose": np.sum(found, axis=0) + np.zeros(len(self.genes))}  # of dose 0 nothing is summed
+            made = np.zeros(len(self.genes))
+            for term, weight in self.terms(name).items():
+                made += weight * self.change(term, asked, cell_words)
+            return {"sum" if len(pops.parts(name)) > 1 else "dose": made}
         if question == "new":
             return {"kin": bases.kin(self.seen, name, asked)}
         return self.correction.stages(seen_rows(self.seen, name, asked), cell_words)
@@ -112,3 +110,17 @@ class ResponseModel:
         """What is to be said of how a perturbation is answered."""
         parts = self.seen.populations.parts(perturbation)
         return tuple(filter(None, (beyond(part, self.seen.names) for part in parts)))
+
+    def terms(self, perturbation: str) -> dict[str, float]:
+        """What an answer is the weighted sum of: perturbations seen or new; dose 0 adds nothing, and is no term."""
+        pops = self.seen.populations
+        name = canonical(perturbation, control=pops.control)
+        if self.question(name) is not None:
+            return {name: 1.0}
+        parts = pops.parts(name)
+        several = [(part, 1.0) for part in parts]
+        made: dict[str, float] = {}
+        for one, share in several if len(parts) > 1 else between(name, self.seen.names):
+            for term, weight in self.terms(one).items() if one is not None and share > 0 else ():
+                made[term] = made.get(term, 0.0) + share * weight
+        return made

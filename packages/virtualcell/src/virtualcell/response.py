@@ -71,13 +71,10 @@ class Responder:
         """
         source = data if isinstance(data, CellSource) else open_cells(data)
         control = self.model.seen.populations.control
-        name = canonical(with_dose(canonical(perturbation, control=control), dose), control=control)
-        self.model.question(name)
+        name = self.named(perturbation, dose)
         named = context_columns(context, self._columns)
         genes = [str(gene) for gene in self.model.genes]
-        match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
-        rows = self.at_rest(source, context)
-        rest = _aligned(source, rows, match.index, counts=len(self.model.dispersion) > 0)
+        rows, rest, notes = self._rest(source, context)
         after = self.model.mean(name, rest.profile(context), self._words(source, rows))
         generator = np.random.default_rng(seed)
         drawn = _drawn(len(rows), cells, generator)
@@ -92,9 +89,32 @@ class Responder:
             obs = pd.concat([obs, pd.DataFrame({"from": whence}, index=own)])
         for column, label in named.items():
             obs[column] = label
-        notes = [*match.notes, *self._unchecked(source, len(rows)), *self.model.notes(name)]
+        notes += self.model.notes(name)
         words = {"perturbation": name, "context": context or "", "notes": notes, "seed": seed}
         return predicted_cells(made, genes, done.tolist(), counts=rest.counts is not None, obs=obs, how=words)
+
+    def named(self, perturbation: str, dose: float | None = None) -> str:
+        """The one name of what is asked for. DataError for what is neither seen nor known, nor the sum of such."""
+        control = self.model.seen.populations.control
+        name = canonical(with_dose(canonical(perturbation, control=control), dose), control=control)
+        self.model.terms(name)
+        return name
+
+    def asked(
+        self, data: CellSource | AnnData | Path | str, context: str | None = None
+    ) -> tuple[Profile, Mapping[str, Any], list[str]]:
+        """The untouched cells as a predictor is asked of them, what its cell model reads of them, and notes."""
+        source = data if isinstance(data, CellSource) else open_cells(data)
+        rows, rest, notes = self._rest(source, context)
+        return rest.profile(context), self._words(source, rows), notes
+
+    def _rest(self, source: CellSource, context: str | None) -> tuple[np.ndarray, _Rest, list[str]]:
+        """Rows of the untouched cells of a context, these cells with the genes of training, and notes."""
+        genes = [str(gene) for gene in self.model.genes]
+        match = match_genes(genes, source.about.genes.tolist(), source.about.others, what=source.about.name)
+        rows = self.at_rest(source, context)
+        rest = _aligned(source, rows, match.index, counts=len(self.model.dispersion) > 0)
+        return rows, rest, [*match.notes, *self._unchecked(source, len(rows))]
 
     def _unchecked(self, source: CellSource, count: int) -> list[str]:
         """What the file does not tell of its cells, and what is therefore taken of them."""

@@ -62,7 +62,11 @@ def save_responder(made: Responder, path: str | os.PathLike[str], *, force: bool
         "contexts": [str(one) for one in pops.contexts],
         "perturbations": [str(one) for one in pops.perturbations],
         "control": pops.control,
-        "known": {"names": list(known.names), "widths": [int(block.shape[1]) for block in known.blocks]},
+        "known": {
+            "names": list(known.names),
+            "tables": list(known.tables),
+            "widths": [int(block.shape[1]) for block in known.blocks],
+        },
         "correction": _told(model.correction),
         "model": own.model,
         "sizes": own.sizes,
@@ -159,7 +163,7 @@ def _known(told: dict[str, Any], tensors: Mapping[str, Tensor]) -> Known:
             tensors[f"known.{i}.{name}"].numpy() for name in ("data", "indices", "indptr")
         )
         blocks.append(sparse.csr_matrix((data, indices, indptr), shape=(len(told["names"]), width)))
-    return Known(tuple(told["names"]), tuple(blocks))
+    return Known(tuple(told["names"]), tuple(blocks), tuple(told["tables"]))
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from virtualcell.response_data import ResponseData, respond
+from virtualcell.response_data import INPUTS, ResponseData, respond
 from virtualcell.response_net import ResponseNet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from virtualcell.part import Info
     from virtualcell.rows import Lesson, Rows
 
 Words = dict[str, Tensor]
@@ -45,20 +46,34 @@ class RowNet:
         Genes are asked for in draws as large as those of training, twice, the same every time. cell_words: inputs of
         the parts that belong to the population, without the axis of lessons.
         """
-        given = {name: x[None] for name, x in (cell_words or {}).items()}
         found = np.zeros(len(self.genes))
+        for places, data in self._draws(rows, cell_words or {}):
+            found[places] += respond(self.net, data).values[0, 0, 1:].double().numpy() / DRAWS
+        made = rows.base.copy()
+        made[self.genes] = found * self.unit
+        return made
+
+    @torch.no_grad()
+    def told(
+        self, rows: Rows, cell_words: Mapping[str, Tensor] | None = None
+    ) -> Iterator[tuple[np.ndarray, dict[str, Info]]]:
+        """Of each draw the places of its genes (t - 1,) and what each part tells of it, by its name."""
+        for places, data in self._draws(rows, cell_words or {}):
+            inputs = {name: x for name, x in data.tensors.items() if name in INPUTS}
+            yield self.genes[places], self.net.eval()(**inputs).info
+
+    def _draws(
+        self, rows: Rows, cell_words: Mapping[str, Tensor]
+    ) -> Iterator[tuple[np.ndarray, ResponseData]]:
+        """Genes in groups, each gene in `DRAWS` of them: their places among the tokens, and what the network gets."""
+        given = {name: x[None] for name, x in cell_words.items()}
         for draw in range(DRAWS):
             order = np.random.default_rng(draw).permutation(len(self.genes))
             for some in np.array_split(order, max(len(order) // self.together, 1)):
                 places = np.sort(some)
                 own = {name: x[np.append(0, places + 1)] for name, x in self.words.items()}
-                data = ResponseData(
-                    **tensors([rows], self.genes[places], self.scale, self.unit, own), **given
-                )
-                found[places] += respond(self.net, data).values[0, 0, 1:].double().numpy() / DRAWS
-        made = rows.base.copy()
-        made[self.genes] = found * self.unit
-        return made
+                asked = tensors([rows], self.genes[places], self.scale, self.unit, own)
+                yield places, ResponseData(**asked, **given)
 
 
 def chosen_genes(lessons: Sequence[Lesson], most: int) -> np.ndarray:
