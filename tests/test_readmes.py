@@ -78,6 +78,12 @@ def test_the_links_lead_somewhere(readme: Path) -> None:
     assert [link for link in links if not (readme.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("readme", READMES[1:], ids=lambda path: path.parent.name)
+def test_a_readme_that_is_a_page_of_the_index_needs_nothing_beside_it(readme: Path) -> None:
+    """There, a relative link or picture leads nowhere; what lies in the repository is named instead."""
+    assert LINK.findall(readme.read_text(encoding="utf-8")) == []
+
+
 def test_the_runner_sees_a_block_that_fails(tmp_path: Path) -> None:
     text = """
         ```bash

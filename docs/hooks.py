@@ -1,0 +1,45 @@
+"""What the site takes from beside `docs/`: benchmark tables as pages, public names as reference entries."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+TABLE = re.compile(r"\]\((?:\.\./)+benchmarks/(\w+)\.md")
+NAMES = re.compile(r"^<!-- public names of (\w+) -->$", re.MULTILINE)
+
+
+def on_files(files: Files, *, config: Any) -> Files:
+    """Every committed benchmark table is a page of its own below `tables/`."""
+    for path in sorted((ROOT / "benchmarks").glob("*.md")):
+        if path.stem != "README":
+            files.append(File.generated(config, f"tables/{path.name}", abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Links to `benchmarks/` lead to these pages; the list of public names comes from the package itself."""
+    up = "../" * page.file.src_uri.count("/")
+    markdown = TABLE.sub(rf"]({up}tables/\1.md", markdown)
+    return NAMES.sub(lambda found: entries(found[1]), markdown)
+
+
+def entries(package: str) -> str:
+    """A mkdocstrings entry for each public name, at its home; for a package without names, for each module."""
+    root = import_module(package)
+    homes = getattr(root, "_HOME", None)
+    if homes is None:
+        modules = sorted(m.name for m in pkgutil.iter_modules(root.__path__) if not m.name.startswith("_"))
+        return "\n\n".join(
+            f"::: {package}.{name}\n    options: {{show_root_full_path: true}}" for name in modules
+        )
+    return "\n\n".join(
+        f"::: {package}.{homes[name]}.{name}\n    options: {{show_root_full_path: false}}"
+        for name in root.__all__
+    )
