@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,13 @@ def main(folder: Path) -> None:
     """Read, fill, write and say."""
     table, notes = prepare(folder / "plate.csv", folder / "map.csv", time_unit="min", oxygen_unit="%air")
     events = pd.DataFrame({"experiment_id": "plate", "time_h": CHANGES_H, "kind": "media_change"})
-    filled = o2diffusion.load().impute(table, events, draws=40)
+    model = o2diffusion.load()
+    with warnings.catch_warnings(
+        action="ignore", category=o2diffusion.DataWarning
+    ):  # said below, from its notes
+        filled = model.impute(table, events, draws=40)
     filled.to_csv(folder / "filled.csv", index=False)
-    for note in notes:
+    for note in [*notes, *model.notes]:
         print(f"note: {note}")
     for (series, replicate), rows in filled.groupby(["series_id", "replicate"]):
         first, last = rows["time_h"].min(), rows["time_h"].max()

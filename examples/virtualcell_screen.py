@@ -15,7 +15,7 @@ import numpy as np
 import virtualcell as vc
 from virtualcell.metrics import score
 from virtualcell.response import fit_responder
-from virtualcell.response_config import ResponseConfig, RowNetOptions
+from virtualcell.response_config import ResponseConfig, RowNetOptions, TreeOptions
 
 LACKS = ("type3", "KO_TF002")  # the donor and the knockout that nobody made in it
 
@@ -36,7 +36,9 @@ def main(folder: Path) -> None:
     cells = ad.read_h5ad(folder / "screen.h5ad")
     donor, knockout = LACKS
     hidden = np.asarray((cells.obs["donor"] == donor) & (cells.obs["guide"] == knockout))
-    config = ResponseConfig(network=RowNetOptions(use=False))  # regression and trees: seconds
+    config = ResponseConfig(
+        network=RowNetOptions(use=False), trees=TreeOptions(trees=40, leaves=15)
+    )  # seconds
     words = {"condition_key": "guide", "control": "NT", "context_key": "donor"}
     model = fit_responder(cells[~hidden].copy(), config, out=folder / "run", **words)
     predicted = model.perturb(cells[~hidden].copy(), knockout, context=donor)

@@ -62,7 +62,7 @@ def run_page(text: str, capture: pytest.CaptureFixture[str], log: pytest.LogCapt
         else:
             missing += [line for line in body.splitlines() if shape(line) not in {*printed, "", "..."}]
         said = capture.readouterr()
-        printed |= {shape(line) for line in (said.out + said.err + "\n".join(log.messages)).splitlines()}
+        printed |= {shape(line) for line in "\n".join([said.out, said.err, *log.messages]).splitlines()}
     return missing
 
 
