@@ -23,7 +23,7 @@ LACKS = ("type3", "KO_TF002")  # the donor and the knockout that nobody made in 
 def make(folder: Path) -> None:
     """A file of this form: simulated cells under other names."""
     options = vc.SimulationOptions(
-        cells=700, genes=60, cell_types=4, knockouts=3, stimuli=0, pairs=0, hours=(12.0,)
+        cells=500, genes=50, cell_types=4, knockouts=2, stimuli=0, pairs=0, hours=(12.0,)
     )
     cells = vc.simulate(options).cells
     cells.obs = cells.obs.rename(columns={"perturbation": "guide", "cell_type": "donor"})[["guide", "donor"]]
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     donor, knockout = LACKS
     hidden = np.asarray((cells.obs["donor"] == donor) & (cells.obs["guide"] == knockout))
     config = ResponseConfig(
-        network=RowNetOptions(use=False), trees=TreeOptions(trees=40, leaves=15)
+        network=RowNetOptions(use=False), trees=TreeOptions(trees=20, leaves=15)
     )  # seconds
     words = {"condition_key": "guide", "control": "NT", "context_key": "donor"}
     model = fit_responder(cells[~hidden].copy(), config, out=folder / "run", **words)
