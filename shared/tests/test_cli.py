@@ -18,6 +18,7 @@ import typer
 
 from cytosol import cli, commands, demos
 from cytosol.config import ConfigError
+from cytosol.story import Picture, Story
 
 FAULTS: dict[str, tuple[Exception, int, str]] = {
     "config": (ConfigError("file a.yaml: unknown key 'x'"), 2, "tool: file a.yaml: unknown key 'x'"),
@@ -191,12 +192,14 @@ def test_a_package_without_verbs_says_so(capsys: pytest.CaptureFixture[str]) -> 
         assert capsys.readouterr().err == "stub: does nothing yet; see its README\n"
 
 
-def shows(out: Path) -> str:
-    (out / "picture.txt").write_text("o")
-    return "look"
+def shows(out: Path) -> Story:
+    (out / "picture.svg").write_text("<svg/>")
+    picture = Picture(path=out / "picture.svg", caption="c", alt="nothing at all")
+    words = {"question": "what?", "setting": "here", "answer": "look", "own": "a file"}
+    return Story(**words, tables=(), pictures=(picture,), commands=("tool",))
 
 
-def breaks(out: Path) -> str:
+def breaks(out: Path) -> Story:
     message = f"cannot draw in {out.name}"
     raise RuntimeError(message)
 
@@ -212,6 +215,8 @@ def three_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     points = EntryPoints([Here("good", "shows", demos.GROUP), Here("bad", "breaks", demos.GROUP)])
     monkeypatch.setattr(demos.metadata, "entry_points", lambda **query: points.select(**query))
     monkeypatch.setattr(demos, "packages", lambda: ["bad", "good", "mute"])
+    monkeypatch.setattr(demos.metadata, "version", lambda name: "1.2.3")
+    monkeypatch.setattr(demos.metadata, "metadata", lambda name: {"Summary": f"{name} for all"})
 
 
 @pytest.mark.usefixtures("three_packages")
@@ -222,19 +227,43 @@ def test_all_demos_run_and_a_broken_one_fails_the_whole(
     for _ in range(2):  # the default place may be used again
         assert cli.run(commands.app, ["demo"]) == 1
         captured = capsys.readouterr()
-        assert captured.out == "== bad\n== good\nlook\n== nothing to show yet: mute\n"
+        assert captured.out.startswith("== good, 0 s\nwhat?\nhere\nlook\n")
+        assert captured.out.endswith(
+            "\n== nothing to show yet: mute\n== all of it to look at: runs/demo/report.html\n"
+        )
         assert captured.err == "demo bad: cannot draw in bad\n"
-    assert (tmp_path / "runs/demo/good/picture.txt").read_text() == "o"
+    page = (tmp_path / "runs/demo/report.html").read_text()
+    assert "This demo failed: cannot draw in bad" in page
+    assert 'alt="nothing at all"' in page
+    assert "good for all" in page
+
+
+@pytest.mark.usefixtures("three_packages")
+def test_a_run_that_is_broken_off_leaves_what_it_showed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(name: str, out: Path) -> Story:
+        if name == "good":
+            raise KeyboardInterrupt
+        return shows(out)
+
+    monkeypatch.setattr(demos, "run", stopped)
+    (tmp_path / "out/bad").mkdir(parents=True)
+    assert cli.run(commands.app, ["demo", "--force", "--out", str(tmp_path / "out")]) == 130
+    assert "bad for all" in (tmp_path / "out/report.html").read_text()
 
 
 @pytest.mark.usefixtures("three_packages")
 def test_one_demo_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert cli.run(commands.app, ["demo", "good", "--out", str(out)]) == 0
-    assert capsys.readouterr().out == "== good\nlook\n"
-    assert cli.run(commands.app, ["demo", "good", "--out", str(out)]) == 2
+    words = ["demo", "--only", "good", "--out", str(out)]
+    assert cli.run(commands.app, words) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("== good")
+    assert "mute" not in captured.out
+    assert cli.run(commands.app, words) == 2
     assert "exists already" in capsys.readouterr().err
-    assert cli.run(commands.app, ["demo", "good", "--out", str(out), "--force"]) == 0
+    assert cli.run(commands.app, [*words, "--force"]) == 0
 
 
 @pytest.mark.usefixtures("three_packages")
@@ -242,7 +271,7 @@ def test_one_demo_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     ("name", "said"), [("mute", "nothing to show yet"), ("goood", "did you mean 'good'?")]
 )
 def test_a_demo_that_is_not_there(capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
-    assert cli.run(commands.app, ["demo", name]) == 2
+    assert cli.run(commands.app, ["demo", "--only", name]) == 2
     assert said in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from mediacvae import demo, saving
 
 def test_the_demo_leaves_what_it_says(tmp_path):
     world = replace(demo.WORLD, genera=10, media=60, length=12_000)
-    said = demo.run(tmp_path, replace(demo.CONFIG, epochs=2, draws=8, simulation=world))
+    story = demo.run(tmp_path, replace(demo.CONFIG, epochs=2, draws=8, simulation=world))
     made = {path.name for path in tmp_path.iterdir()}
     tables = {f"{name}.{suffix}" for name in ("ranks", "recipes", "scores") for suffix in ("csv", "png")}
     assert made >= {"world", "media.db", "dataset", "model", "card.html", "latent.png", *tables}
@@ -19,6 +19,12 @@ def test_the_demo_leaves_what_it_says(tmp_path):
     assert list(ranks.columns) == ["rank", "medium_id", "name", "probability"]
     assert sorted(set(recipes["recipe"])) == list(range(1, demo.RECIPES + 1))
     assert (tmp_path / "card.html").read_text(encoding="utf-8").count("<article>") == demo.RECIPES
-    assert "A simulated world: 20 genomes, 60 media" in said
-    assert str(tmp_path / "card.html") in said
+    assert story.setting.startswith("A simulated world of 20 genomes, 60 media and")
+    assert [picture.path.stem for picture in story.pictures] == ["scores", "ranks", "recipes", "latent"]
+    scores, media, recipe = story.tables
+    written = pd.read_csv(tmp_path / "scores.csv")
+    assert [row[0] for row in scores.rows] == list(written["method"])
+    assert [row[1] for row in scores.rows] == [f"{value:.4f}" for value in written["mse"]]
+    assert [row[0] for row in media.rows] == list(ranks["name"])
+    assert len(recipe.rows) == (recipes["recipe"] == 1).sum()
     assert saving.load(tmp_path / "model").config.epochs == 2

@@ -593,9 +593,13 @@ def test_the_demo_compares_with_straight_lines(model: Path, tmp_path: Path) -> N
     from o2diffusion import load
     from o2diffusion.demo import run as show
 
-    text = show(tmp_path, load(model))
-    assert "straight lines" in text
-    assert "90 % band" in text
+    story = show(tmp_path, load(model))
+    (table,) = story.tables
+    assert [row[0] for row in table.rows] == ["straight lines", "o2diffusion"]
+    assert (
+        f"off by {table.rows[1][1]} %air where a straight line is off by {table.rows[0][1]}" in story.answer
+    )
+    assert [picture.path for picture in story.pictures] == [tmp_path / "curves.png"]
     assert {"data.csv", "events.csv", "filled.csv", "curves.png"} <= {
         path.name for path in tmp_path.iterdir()
     }

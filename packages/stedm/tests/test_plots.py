@@ -4,6 +4,7 @@ from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cytosol.cli import run
@@ -192,9 +193,13 @@ def test_faults_are_one_line_and_exit_code_2(folder, capsys, words, said):
 def test_the_demo_compares_with_simple_methods(quick, tmp_path):
     (entry,) = metadata.entry_points(group="cytosol.demos", name="stedm")
     small = replace(quick, simulation=replace(quick.simulation, cells=60))
-    text = entry.load()(tmp_path, small)
-    assert "ridge" in text
-    assert "chance" in text
+    story = entry.load()(tmp_path, small)
+    (table,) = story.tables
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert [row[0] for row in table.rows] == [*scores["method"], "chance"]
+    assert [row[1] for row in table.rows[:-1]] == [f"{value:.2f}" for value in scores["jaccard10"]]
+    assert f"{scores['jaccard10'][0]:.0%} are in both" in story.answer
+    assert [picture.path.stem for picture in story.pictures] == ["places", "methods"]
     made = {"tissue.h5ad", "model", "placed.h5ad", "scores.csv", "places.png", "methods.png"}
     assert {file.name for file in tmp_path.iterdir()} == made
     placed = h5ad.read(tmp_path / "placed.h5ad")

@@ -25,10 +25,15 @@ def test_the_demo_shows_what_it_says(tmp_path):
         network=replace(demo.RESPONSE.network, members=1, d_model=16, nhead=2, d_hid=16, nlayers=1),
         trainer=replace(demo.RESPONSE.trainer, max_steps=2),
     )
-    said = demo.run(tmp_path, options, config, response)
+    story = demo.run(tmp_path, options, config, response)
+    assert [picture.path.stem for picture in story.pictures] == [
+        "scores",
+        "changes",
+        "embedding",
+        "explained",
+    ]
     for name in ("scores.png", "changes.png", "embedding.png", "explained.png"):
         assert (tmp_path / name).stat().st_size > 10_000
-        assert name in said
     assert anndata.read_h5ad(tmp_path / "embedded.h5ad").obsm["X_virtualcell"].shape == (240, 8)
     scores = pd.read_csv(tmp_path / "scores.csv")
     best = scores.groupby("method")["pearson_delta"].mean()
@@ -36,4 +41,9 @@ def test_the_demo_shows_what_it_says(tmp_path):
     assert best["virtualcell"] > best["no change"]
     assert len(list((tmp_path / "predicted").iterdir())) == 7
     assert (tmp_path / "explained" / "pathways_by.csv").exists()
-    assert "7 perturbations" in said
+    assert "7 perturbations" in story.setting
+    told = {row[0]: row[1] for row in story.tables[0].rows}
+    assert told == {name: f"{best[name.partition(' (')[0]]:.3f}" for name in told}
+    assert {"virtualcell", "no change", "mean delta", "additive (1 of them)"} <= told.keys()
+    assert f"{best['virtualcell']:.2f} (mean of 7 perturbations)" in story.answer
+    assert [row[0] for row in story.tables[1].rows] == ["cell_type", "perturbation"]

@@ -120,12 +120,16 @@ def report(fault: Exception, name: str) -> int:
     if os.environ.get(DEBUG, "0") not in ("", "0"):
         traceback.print_exception(fault)
     context = getattr(fault, "ctx", None)
-    text = " ".join(_message(fault).split())
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
-    typer.echo(f"{context.command_path if context else name}: {text}", err=True)
+    typer.echo(f"{context.command_path if context else name}: {one_line(fault)}", err=True)
     if isinstance(fault, Interrupted | typer.Abort):
         return INTERRUPTED
     return REFUSED if isinstance(fault, UsageError | ValueError) or _is_users_file(fault) else FAILED
+
+
+def one_line(fault: Exception) -> str:
+    """What a fault says, in one line of at most `LONGEST` characters."""
+    text = " ".join(_message(fault).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def refuse_existing(path: Path, *, force: bool = False, resume: bool | None = None) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from cytosol import cli, demos
+from cytosol import cli, demos, report, terminal
 
 app = cli.app("cytosol", "The common ground of the libraries that are installed beside it.")
+DEMOS = Path("runs/demo")
 
 
 @app.command()
@@ -42,24 +44,37 @@ def inspect(*, bundle: Annotated[Path, typer.Argument(help="A directory with a s
 @app.command()
 def demo(
     *,
-    name: Annotated[str | None, typer.Argument(help="One package; without it, all of them.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write; without it, runs/demo.")] = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="NAME", help="One package; else all.")] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = DEMOS,
     force: cli.Force = False,
 ) -> None:
-    """What each installed package can do, shown on its own example."""
-    if out is not None:
+    """What each installed package can do on its own example, and a report of it to open in a browser."""
+    names = demos.choose(only)
+    if out != DEMOS:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
-    failed = False
-    for shown in demos.choose(name):
-        typer.echo(f"== {shown}")
-        try:
-            typer.echo(demos.run(shown, (out or Path("runs/demo")) / shown))
-        except Exception as fault:  # noqa: BLE001 - one broken demo does not hide the others
-            cli.report(fault, f"demo {shown}")
-            failed = True
-    if name is None and demos.silent():
+    bar, shown = terminal.Bar(len(names)), list[demos.Shown]()
+    for name in names:
+        shown.append(_shown(name, out / name, bar))
+        report.write(shown, out / report.NAME)  # after each: a run that is broken off leaves what it showed
+    if only is None and demos.silent():
         typer.echo(f"== nothing to show yet: {', '.join(demos.silent())}")
-    raise typer.Exit(cli.FAILED if failed else cli.OK)
+    typer.echo(f"== all of it to look at: {out / report.NAME}")
+    raise typer.Exit(cli.FAILED if any(one.story is None for one in shown) else cli.OK)
+
+
+def _shown(name: str, out: Path, bar: terminal.Bar) -> demos.Shown:
+    """Run a demo under the bar and print what it tells, or on stderr why it failed."""
+    story, fault, began = None, "", time.monotonic()
+    try:
+        with bar.during(name):
+            story = demos.run(name, out)
+    except Exception as error:  # noqa: BLE001 - one broken demo does not hide the others
+        fault = cli.one_line(error)
+        cli.report(error, f"demo {name}")
+    seconds = time.monotonic() - began
+    if story is not None:
+        typer.echo(f"== {name}, {seconds:.0f} s\n{story.text()}\n")
+    return demos.Shown(name=name, story=story, fault=fault, seconds=seconds)
 
 
 def main() -> NoReturn:

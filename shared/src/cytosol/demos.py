@@ -1,20 +1,43 @@
 """The demos of the installed packages.
 
-Each package registers `name = "package.demo:run"` in the group `cytosol.demos`; `run(out: Path) -> str`
-writes what it likes below `out` and returns the text to print.
+Each package registers `name = "package.demo:run"` in the group `cytosol.demos`; `run(out: Path) -> Story`
+writes what it likes below `out` and returns what there is to tell of it.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
+
+from cytosol.story import Story
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GROUP = "cytosol.demos"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What came of a demo: its story, or without one the line that says why; seconds: how long it took [s]."""
+
+    name: str
+    story: Story | None
+    fault: str = ""
+    seconds: float
+
+    @property
+    def version(self) -> str:
+        """Of the package."""
+        return metadata.version(self.name)
+
+    @property
+    def summary(self) -> str:
+        """What the package says it is, in a line."""
+        return metadata.metadata(self.name)["Summary"]
 
 
 def packages() -> list[str]:
@@ -51,8 +74,8 @@ def choose(name: str | None) -> list[str]:
     raise ValueError(message)
 
 
-def run(name: str, out: Path) -> str:
-    """Run a demo in `out`, which is made; the text it wants printed."""
+def run(name: str, out: Path) -> Story:
+    """Run a demo in `out`, which is made; what it has to tell."""
     (entry,) = metadata.entry_points(group=GROUP, name=name)
     out.mkdir(parents=True, exist_ok=True)
     return entry.load()(out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cytosol import terminal
 from cytosol.files import write_atomically
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Ticker:
     def __init__(self, total: int) -> None:
         self.total = total
         self.on = sys.stderr.isatty()
-        self._last, self._shown, self._began = 0.0, 0, (0, time.monotonic())
+        self._last, self._began = 0.0, (0, time.monotonic())
 
     def show(self, step: int, row: list[float] | None) -> None:
         """Show step and speed, at most five times a second, with the newest row's losses."""
@@ -99,14 +100,12 @@ class Ticker:
         text = f"step {step}/{self.total}  {speed:.1f} steps/s"
         if row is not None:
             text += f"  loss {row[1]:.4g}"
-        sys.stderr.write("\r" + text.ljust(self._shown))
-        sys.stderr.flush()
-        self._shown = len(text)
+        terminal.say(text)
 
     def close(self) -> None:
         """Leave the line."""
-        if self.on and self._shown:
-            sys.stderr.write("\n")
+        if self.on and self._last:
+            terminal.leave()
 
 
 def _cells(row: list[float]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from o2diffusion.config import SimulationConfig
+from o2diffusion.demo_story import NEAR_H, changes, story
 from o2diffusion.simulation import Simulation, simulate
 from o2diffusion.tables import write_table
 
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from cytosol.story import Story
     from o2diffusion.imputing import Filled
     from o2diffusion.oxygen_model import OxygenModel
 
 SEED = 7
 DRAWS = 32
 BLOCK_H = 30.0  # hidden of every replicate of a condition, around a media change in every second one
-NEAR_H = 12.0  # [h] after a media change
 PLATE = SimulationConfig(experiments=1, drugs=1, concentrations=4, hours=240.0, changes=3, faults=0.05)
 KEYS = ["series_id", "replicate", "time_h"]
 
 
-def run(out: Path, model: OxygenModel | None = None) -> str:
-    """Write data.csv, events.csv, filled.csv and curves.png to `out`; what they show, as text.
+def run(out: Path, model: OxygenModel | None = None) -> Story:
+    """Write data.csv, events.csv, filled.csv and curves.png to `out`; what they show.
 
     model: another one than the package's own.
     """
@@ -49,7 +50,7 @@ def run(out: Path, model: OxygenModel | None = None) -> str:
         write_table([frame], out / f"{name}.csv")
     scored = compare(plate, data, numbers, hidden)
     save(picture(filled, scored), out / "curves.png")
-    return _text(plate, data, scored, out)
+    return story(plate, data, scored, out)
 
 
 def picture(filled: Sequence[Filled], scored: pd.DataFrame) -> Figure:
@@ -72,19 +73,14 @@ def hide(plate: Simulation, rng: np.random.Generator) -> np.ndarray:
     table = plate.table
     time = table["time_h"].to_numpy()
     hidden = np.zeros(len(table), dtype=bool)
-    changes = _changes(plate)
+    changed = changes(plate)
     for number, (_, rows) in enumerate(table.groupby("series_id", sort=False).indices.items()):
         first, last = time[rows].min(), time[rows].max()
         start = rng.uniform(first + BLOCK_H, last - 2 * BLOCK_H)
-        if number % 2 and changes.size:
-            start = rng.choice(changes) - 0.2 * BLOCK_H
+        if number % 2 and changed.size:
+            start = rng.choice(changed) - 0.2 * BLOCK_H
         hidden[rows] |= (time[rows] >= start) & (time[rows] < start + BLOCK_H)
     return hidden & table["oxygen"].notna().to_numpy()
-
-
-def _changes(plate: Simulation) -> np.ndarray:
-    """Times of the media changes [h]."""
-    return plate.events.loc[plate.events["kind"] == "media_change", "time_h"].to_numpy()
 
 
 def compare(plate: Simulation, data: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -> pd.DataFrame:
@@ -99,32 +95,5 @@ def compare(plate: Simulation, data: pd.DataFrame, filled: pd.DataFrame, hidden:
     actual = data.assign(actual=plate.table["oxygen"], line=lines)[hidden].drop(columns="oxygen")
     actual["replicate"] = actual["replicate"].astype(str)
     scored = actual.merge(filled[[*KEYS, "q05", "q50", "q95"]], on=KEYS, how="left", validate="one_to_one")
-    lag = scored["time_h"].to_numpy()[:, None] - _changes(plate)
+    lag = scored["time_h"].to_numpy()[:, None] - changes(plate)
     return scored.assign(near=((lag >= 0) & (lag < NEAR_H)).any(axis=1)).dropna(subset=["line", "q50"])
-
-
-def _text(plate: Simulation, data: pd.DataFrame, scored: pd.DataFrame, out: Path) -> str:
-    """What was done and how well, in a few lines."""
-    unit = plate.table["unit"].iloc[0]
-    wells = len(plate.table.drop_duplicates(["series_id", "replicate"]))
-    lost, gaps = (int(np.isnan(t["oxygen"].to_numpy(float)).sum()) for t in (plate.table, data))
-    actual, near = scored["actual"].to_numpy(float), scored["near"].to_numpy(bool)
-    line, own = (np.abs(scored[name].to_numpy(float) - actual) for name in ("line", "q50"))
-    inside = ((actual >= scored["q05"]) & (actual <= scored["q95"])).mean()
-    lines = [
-        f"A simulated plate: {plate.table['series_id'].nunique()} conditions, {wells} wells, "
-        f"{plate.table['time_h'].max():.0f} h, media changes at {', '.join(f'{t:.0f}' for t in _changes(plate))} h.",
-        f"{lost} samples lost in faults, {gaps - lost} more hidden to compare with; all {gaps} filled.",
-        f"  {f'mean error [{unit}] on hidden samples':<42}{'straight lines':>16}{'o2diffusion':>14}",
-    ]
-    rows = {"all": near | ~near, f"within {NEAR_H:g} h after a media change": near, "elsewhere": ~near}
-    lines += [
-        f"  {name:<42}{line[at].mean():>16.2f}{own[at].mean():>14.2f}"
-        for name, at in rows.items()
-        if at.any()
-    ]
-    lines += [
-        f"  the 90 % band holds {inside:.0%} of the hidden samples",
-        f"Look at {out / 'curves.png'}; the numbers are in {out / 'filled.csv'}.",
-    ]
-    return "\n".join(lines)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from stedm import baselines, h5ad
 from stedm.config import Config, SimulationConfig
+from stedm.demo_story import story
 from stedm.evaluation import row
 from stedm.learning import fit
 from stedm.metrics import fit_similarity, score
@@ -18,13 +19,13 @@ from stedm.simulation import simulate
 from stedm.tissue import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
     from anndata import AnnData
     from matplotlib.figure import Figure
 
+    from cytosol.story import Story
     from stedm.place import Model, Place
     from stedm.tissue import Section
 
@@ -39,8 +40,8 @@ CONFIG = replace(  # short runs: two minutes for everything
 UNIT = "µm"  # of the simulation
 
 
-def run(out: Path, config: Config = CONFIG) -> str:
-    """Write tissue.h5ad, model, placed.h5ad, scores.csv and two pictures to `out`; what they show, as text.
+def run(out: Path, config: Config = CONFIG) -> Story:
+    """Write tissue.h5ad, model, placed.h5ad, scores.csv and two pictures to `out`; what they show.
 
     The last section of the simulated tissue is the one whose places are hidden.
     """
@@ -65,7 +66,7 @@ def run(out: Path, config: Config = CONFIG) -> str:
     scores.to_csv(out / "scores.csv", index=False)
     save(_places(hidden, place), out / "places.png")
     save(_methods(hidden, methods), out / "methods.png")
-    return _text(known.labels, hidden, len(tissue.genes), scores, out)
+    return story(known.labels, hidden, len(tissue.genes), scores, out)
 
 
 def _keep(cells: AnnData, place: Place, model: Model, path: Path) -> None:
@@ -99,23 +100,3 @@ def _methods(hidden: Section, methods: dict[str, np.ndarray]) -> Figure:
     }
     title = f"Section {hidden.label}, its places hidden: what each method made of it"
     return plot_methods(truth, moved, title=title, unit=UNIT)
-
-
-def _text(taught: Sequence[str], hidden: Section, genes: int, scores: pd.DataFrame, out: Path) -> str:
-    """What was done and how well, in a few lines."""
-    lines = [
-        f"A simulated tissue of {genes} genes: section {hidden.label} ({len(hidden)} cells) is placed by what "
-        f"{', '.join(taught)} taught.",
-        f"  {'method':<18}{'Jaccard@10':>12}{'error':>8}",
-    ]
-    for _, one in scores.iterrows():
-        lines.append(f"  {one['method']:<18}{one['jaccard10']:>12.2f}{one['rmse']:>8.2f}")
-    own = scores.iloc[0]
-    lines += [
-        f"  {'chance':<18}{own['floor']:>12.2f}{1:>8.2f}",
-        "  Jaccard@10: true ten nearest cells found again (1: all). Error: RMS distance from the true place, in",
-        "  RMS radii of the section (0: exact, 1: as if all cells were put in the middle).",
-        f"  Errors are {own['sd_ratio']:.2f} times as large as stedm_sd says (1: honest).",
-        f"Look at {out / 'places.png'} and {out / 'methods.png'}; the numbers are in {out / 'scores.csv'}.",
-    ]
-    return "\n".join(lines)

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from virtualcell import baselines, evaluation
 from virtualcell.config import EmbeddingConfig
+from virtualcell.demo_story import CELL_TYPE, OWN, PERTURBATION, story
 from virtualcell.embedding import EmbeddingModel, fit_embedding
 from virtualcell.explain import explain
 from virtualcell.explain_plots import plot_explained
@@ -30,8 +31,7 @@ from virtualcell.writing import with_embedding, write_cells
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
-
+    from cytosol.story import Story
     from virtualcell.simulation import Simulated
 
 WORLD = SimulationOptions(
@@ -42,8 +42,6 @@ CONFIG = EmbeddingConfig(model=MODEL, genes=100)
 CONFIG = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=100, batch_size=64, max_minutes=1.0))
 RESPONSE = ResponseConfig()
 RESPONSE = replace(RESPONSE, trainer=replace(RESPONSE.trainer, max_steps=60))
-OWN = "virtualcell"
-CELL_TYPE, PERTURBATION = "cell_type", "perturbation"
 TESTED = 3  # every third cell is held out of what the neighbours know
 
 
@@ -52,8 +50,8 @@ def run(
     options: SimulationOptions = WORLD,
     config: EmbeddingConfig = CONFIG,
     response: ResponseConfig = RESPONSE,
-) -> str:
-    """Write cells, models, tables and four pictures to `out`; what they show, as text."""
+) -> Story:
+    """Write cells, models, tables and four pictures to `out`; what they show."""
     from cytosol.figures import save
 
     out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +82,7 @@ def run(
     for name, one in tables.items():
         one.to_csv(out / "explained" / f"{name}.csv")
     save(plot_explained(tables, title=f"{config.model}: what its parts say"), out / "explained.png")
-    return _text(world, context, table, accuracy, config, out)
+    return story(world, context, table, accuracy, config, out)
 
 
 def _predicted(
@@ -131,31 +129,3 @@ def _embedded(
         for key, own in columns.items()
     }
     return model, accuracy
-
-
-def _text(
-    world: Simulated,
-    context: str,
-    table: pd.DataFrame,
-    accuracy: dict[str, float],
-    config: EmbeddingConfig,
-    out: Path,
-) -> str:
-    """What was done and how well, in a few lines."""
-    obs = world.cells.obs
-    types, done = obs[CELL_TYPE].nunique(), obs[PERTURBATION].nunique() - 1
-    largest = {key: float(obs[key].value_counts(normalize=True).iloc[0]) for key in accuracy}
-    kinds = ", ".join(
-        f"{key} {a:.2f} ({largest[key]:.2f} by the largest alone)" for key, a in accuracy.items()
-    )
-    names = ("scores.png", "changes.png", "embedding.png", "explained.png")
-    return "\n".join(
-        [
-            f"{world.cells.n_obs} simulated cells of {types} types, {done} perturbations, and {CONTROL} cells.",
-            f"Perturbed {context} cells are hidden, and predicted from those at rest and from the other types:",
-            evaluation.report(table, most=0),
-            f"{config.model}, trained without labels: of held-out cells the nearest others say the kind of",
-            f"  {kinds}",
-            f"Look at {', '.join(names)} in {out}; what each part of the model says is in {out / 'explained'}.",
-        ]
-    )

@@ -152,7 +152,7 @@ def demo(
 
     cli.refuse_existing(out, force=force)
     out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out))
+    typer.echo(run(out).text())
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -167,4 +167,4 @@ def demo(
         cli.refuse_existing(out, force=force)
     common.the_model(None, "cpu")
     out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out))
+    typer.echo(run(out).text())

@@ -194,4 +194,4 @@ def demo(
     if out != DEMO:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
     out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out))
+    typer.echo(run(out).text())

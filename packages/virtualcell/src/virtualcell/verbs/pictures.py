@@ -127,4 +127,4 @@ def demo(
 
     if out != DEMO:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
-    typer.echo(run(out))
+    typer.echo(run(out).text())
