@@ -65,7 +65,7 @@ def shown(tmp_path: Path) -> list[Shown]:
         answer=EVIL,
         tables=(table,),
         pictures=tuple(Picture(path=tmp_path / f"p.{s}", caption=EVIL, alt=EVIL) for s in ("png", "svg")),
-        own=EVIL,
+        own="a table, made by `tool <prepare>`",
         commands=("tool --data mine.csv > out.csv", EVIL),
     )
     good = Shown(name="numpy", story=story, seconds=1.4)  # any installed package
@@ -81,6 +81,8 @@ def test_tags_are_balanced_and_what_is_said_is_text(page: Page) -> None:
     assert page.open == []
     assert page.all("script") == []
     said = {tag: "".join(parts) for tag, parts in page.said.items()}
+    assert "A table, made by " in said["p"]
+    assert "tool <prepare>" in said["code"]
     for tag in ("h3", "p", "caption", "td", "figcaption", "code"):
         assert EVIL in said[tag]
     assert "mine.csv > out.csv\n" in said["code"]

@@ -83,12 +83,12 @@ def _told(name: str, story: Story) -> list[Element]:
     """Question, answer, tables, pictures, commands."""
     return [
         _tag("h3", story.question),
-        _tag("p", story.setting),
-        _tag("p", story.answer, {"class": "answer"}),
+        _prose(story.setting),
+        _prose(story.answer, "answer"),
         *(_table(table, name) for table in story.tables),
         *(_figure(picture) for picture in story.pictures),
         _tag("h3", "With a file of your own"),
-        _tag("p", story.own),
+        _prose(story.own[:1].upper() + story.own[1:]),
         _scrolled("Commands", _tag("pre", _tag("code", "\n".join(story.commands)))),
     ]
 
@@ -102,7 +102,7 @@ def _table(table: Table, own: str) -> Element:
         if name == own:
             rows[-1].set("class", "own")
     made = _tag("table", _tag("caption", table.caption), _tag("thead", head), _tag("tbody", *rows))
-    note = [_tag("p", table.note, {"class": "small"})] if table.note else []
+    note = [_prose(table.note, "small")] if table.note else []
     return _tag("div", _scrolled(table.caption, made), *note, {"class": "numbers"})
 
 
@@ -111,6 +111,14 @@ def _figure(picture: Picture) -> Element:
     data = base64.b64encode(picture.path.read_bytes()).decode("ascii")
     image = _tag("img", src=f"data:{KINDS[picture.path.suffix.lower()]};base64,{data}", alt=picture.alt)
     return _tag("figure", _scrolled(picture.alt, image), _tag("figcaption", picture.caption))
+
+
+def _prose(text: str, kind: str = "prose") -> Element:
+    """A paragraph in which words between backticks are code."""
+    parts = text.split("`")
+    return _tag(
+        "p", *(_tag("code", part) if k % 2 else part for k, part in enumerate(parts)), {"class": kind}
+    )
 
 
 def _scrolled(label: str, inner: Element) -> Element:

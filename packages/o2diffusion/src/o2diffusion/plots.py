@@ -55,12 +55,12 @@ def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = Non
     if len(filled) > MOST:
         title += f" (the first {MOST} of {len(filled)} conditions)"
     one_unit = len({c.unit for c in conditions}) == 1
+    columns = 2 if len(shown) == 4 else min(3, len(shown))
     with style():
-        figure, axes = panels(len(shown), title=title, sharey=one_unit)
+        figure, axes = panels(len(shown), title=title, columns=columns, sharey=one_unit)
         for k, (ax, one, condition) in enumerate(zip(axes, shown, conditions, strict=True)):
             _curves(ax, condition, complete(one))
             ax.set_title(short(_name(condition)))
-            columns = min(3, len(shown))
             if k % columns == 0 or not one_unit:
                 ax.set_ylabel(oxygen_label(condition.unit))
             if k >= len(shown) - columns:
