@@ -65,6 +65,13 @@ def test_a_terminal_shows_everything_in_order_and_folds_prose_only(tmp_path: Pat
     assert lines[0] == "What?"
     assert f"  {command}" in lines
     assert max(len(line) for line in lines if line.startswith("word")) <= WIDTH
-    order = ["What?", "word", "Errors:", "This.", f"Look at {picture}.", "With a file of your own: a table."]
+    order = [
+        "What?",
+        "word",
+        "Errors:",
+        "This.",
+        f"Look at {picture}; what else was made lies beside.",
+        "With a file of your own: a table.",
+    ]
     text = story.text()
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)

@@ -90,7 +90,11 @@ class Story:
                 _filled(self.setting),
                 *(table.text() for table in self.tables),
                 _filled(self.answer),
-                *([_filled(f"Look at {', '.join(pictures)}.")] if pictures else []),
+                *(
+                    [_filled(f"Look at {', '.join(pictures)}; what else was made lies beside.")]
+                    if pictures
+                    else []
+                ),
                 _filled(f"With a file of your own: {self.own}"),
                 *(f"  {command}" for command in self.commands),
             ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mediacvae.dataset import Dataset
     from mediacvae.simulation import Truth
 
+LARGEST = 12  # amounts of a recipe that are told
 QUESTION = (
     "I have the genome of a new microbe. Which media should I try first, and what might a new one look like?"
 )
@@ -113,14 +114,16 @@ def _ranks(ranks: pd.DataFrame, truth: Truth, organism: Organism) -> Table:
 
 
 def _recipe(table: pd.DataFrame) -> Table:
-    """The first recipe, the one that its relatives agree on."""
+    """The first recipe, the one that its relatives agree on: the largest amounts."""
     own = table[table["recipe"] == 1]
     return Table(
-        caption="The first new recipe",
+        caption=f"The first new recipe: the largest of its {len(own)} amounts",
         header=("ingredient", "g/L"),
-        rows=tuple((str(row.ingredient), f"{row.g_per_l:.3g}") for row in own.itertuples(index=False)),
-        note=f"What relatives agree on; the other {table['recipe'].max() - 1}, and all of them as cards to print "
-        "(card.html), lie beside the pictures.",
+        rows=tuple(
+            (str(row.ingredient), f"{row.g_per_l:.3g}") for row in own.head(LARGEST).itertuples(index=False)
+        ),
+        note=f"What relatives agree on. All of it, the other {table['recipe'].max() - 1} (recipes.csv) and cards to "
+        "print (card.html) lie beside the pictures.",
     )
 
 
