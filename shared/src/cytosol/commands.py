@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cytosol import cli, demos, report, terminal
+from cytosol import cli, demos, many, ranks, report, terminal
 
 app = cli.app("cytosol", "The common ground of the libraries that are installed beside it.")
 DEMOS = Path("runs/demo")
@@ -75,6 +75,50 @@ def _shown(name: str, out: Path, bar: terminal.Bar) -> demos.Shown:
     if story is not None:
         typer.echo(f"== {name}, {seconds:.0f} s\n{story.text()}\n")
     return demos.Shown(name=name, story=story, fault=fault, seconds=seconds)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def each(
+    *,
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="PATTERN", help="Files, as 'cells/*.h5ad'; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Directory of what is made of them.")],
+    suffix: Annotated[
+        str | None, typer.Option("--suffix", metavar=".S", help="Of what is made; else the file's own.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="K/N|auto", help="Every N-th file from K on (0 to N - 1)."),
+    ] = None,
+    force: cli.Force = False,
+    words: Annotated[
+        list[str], typer.Argument(metavar="PACKAGE VERB WORDS", help="With {data} and {out} in them.")
+    ],
+) -> None:
+    """One verb over many files; what is there is passed over, what fails is said and the others go on.
+
+    For instance: each --data 'in/*.h5ad' --out made --share auto PACKAGE VERB MODEL --data {data} --out {out}
+    """
+    many.check_words(words)
+    verbs, rank, world = many.command_line(words[0]), *many.share(share)
+    todo = ranks.mine(many.jobs(data, out, suffix), rank, world)
+    ranks.forget()
+    out.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
+    for job in todo:
+        if job.out.exists() and not force:
+            continue
+        code = cli.run(verbs, [*many.filled(words[1:], job), *(["--force"] if force else [])])
+        if code == cli.INTERRUPTED:
+            raise typer.Exit(code)
+        failed += [str(job.data)] if code else []
+    told = f"; failed: {', '.join(failed)}" if failed else ""
+    typer.echo(
+        f"share {rank}/{world}: {len(todo) - len(failed)} of {len(todo)} files are in {out}{told}", err=True
+    )
+    raise typer.Exit(cli.FAILED if failed else cli.OK)
 
 
 def main() -> NoReturn:
