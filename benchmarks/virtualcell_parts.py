@@ -1,4 +1,4 @@
-"""Does each part of the cell models earn its place? Seven questions to simulated cells (virtualcell_questions.py).
+"""Does each part of the cell models earn its place? Seven questions to simulated cells (questions.py).
 
     uv run python benchmarks/virtualcell_parts.py [--parts hierarchy,memory] [--seeds 0,1,2] [--out FILE.md]
 
@@ -15,12 +15,13 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from questions import QUESTIONS
 from torch import Tensor
-from virtualcell_questions import QUESTIONS, Posed, Question, Rows
 from watch import processor
 
 from cytosol.options import TrainerOptions
@@ -32,6 +33,9 @@ from virtualcell.response_net import ResponseNet
 from virtualcell.response_options import ResponseOptions
 from virtualcell.state import StateEmbeddingModel
 from virtualcell.training_response import train_response
+
+if TYPE_CHECKING:
+    from posing import Posed, Question, Rows
 
 WITHOUT, WITH, SHUFFLED, FEATURES = "without", "with", "shuffled", "as features"
 SHAPE = {"d_model": 32, "nhead": 4, "nlayers": 2, "output_dim": 32}

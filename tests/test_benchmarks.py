@@ -17,8 +17,7 @@ NAMES = [one.name for one in BENCHMARKS]
 
 def test_every_script_and_every_table_is_listed() -> None:
     scripts = {path.stem for path in FOLDER.glob("*_*.py") if not path.stem.startswith("__")}
-    beside = {"virtualcell_questions"}  # read by virtualcell_parts
-    assert scripts - beside == set(NAMES)
+    assert scripts == set(NAMES)
     assert {path.stem for path in FOLDER.glob("*_*.md")} == set(NAMES)
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert [name for name in NAMES if f"`{name}.py`" not in readme] == []
