@@ -19,7 +19,8 @@ from mediacvae import db
 from mediacvae.db import DatabaseError, engines, migrating
 from mediacvae.db.engines import shown
 from mediacvae.db.schema import VERSION, Base
-from mediacvae.db.session import reading, unchecked, version_of, writing
+from mediacvae.db.session import reading, writing
+from mediacvae.db.transactions import unchecked, version_of
 
 TABLES = {
     "genomes", "genome_embeddings", "genome_growth", "media", "ingredients", "media_ingredients", "taxa",

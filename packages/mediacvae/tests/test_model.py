@@ -341,7 +341,7 @@ def test_settings_that_do_not_fit_are_told(tmp_path, config):
     net = network()
     save_bundle(
         tmp_path, kind=vae_file.KIND, package="mediacvae", version="0", tensors=net.state_dict(),
-        config={**to_dict(net.options), **config}, extra=vae_file.shape_of(net),
+        config={**to_dict(net.options), **config}, extra=net.stored.widths,
     )  # fmt: skip
     with pytest.raises(BundleError) as caught:
         ConditionalMediaVAE.load(tmp_path)

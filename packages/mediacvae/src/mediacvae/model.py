@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from mediacvae.losses import hurdle, kl
-from mediacvae.parts import ConditionReader, Samples, identity, mlp, shared
+from mediacvae.parts import ConditionReader, Reading, Samples, identity, mlp, shared
+from mediacvae.vae_file import Stored, fitting, read, write
 from mediacvae.vae_options import VaeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from mediacvae.parts import Reading
 
 LOG_MOST = 10.0  # log g/L: no amount is above, 22 kg/L, nor below the cube of its inverse
 LEAST_SD = 0.1  # of an ingredient's log amounts: one that is always given in the same amount has none
@@ -226,18 +225,28 @@ class ConditionalMediaVAE(nn.Module):
         """Amounts [g/L] of what `draws` gave, (n, m)."""
         return self.grams(torch.as_tensor(amount, device=self.log_sd.device)).double().cpu().numpy()
 
+    @property
+    def stored(self) -> Stored:
+        """All that the network is made of."""
+        return Stored(self.options, self.media_dim, self.condition_dim, self.state_dict())
+
+    @classmethod
+    def of(cls, stored: Stored) -> ConditionalMediaVAE:
+        """The network of what `stored` gave, to be used; KeyError, RuntimeError where its parts do not fit."""
+        own = [stored.tensors[f"reader.{name}"].numpy() for name in Reading._fields]
+        model = cls(stored.media_dim, stored.condition_dim, stored.options, reading=Reading(*own))
+        model.load_state_dict(stored.tensors)
+        return model.requires_grad_(requires_grad=False).eval()
+
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the network to a directory; BundleError where one is already and not `force`."""
-        from mediacvae import vae_file
-
-        vae_file.save(self, path, force=force)
+        write(self.stored, path, force=force)
 
     @classmethod
     def load(cls, path: Path | str) -> ConditionalMediaVAE:
         """Read and check a network, or that of a whole model; BundleError, in one line, for what is wrong with it."""
-        from mediacvae import vae_file
-
-        return vae_file.load(path)
+        with fitting(path):
+            return cls.of(read(path))
 
     def _media(self, out: Decoded) -> Tensor:
         return torch.where(out.logits > 0, self.grams(out.amount), 0.0)

@@ -18,6 +18,7 @@ from mediacvae.conditions import Conditioner
 from mediacvae.config import TrainConfig
 from mediacvae.growth import GrowthModel, Who
 from mediacvae.kernels import Kernel
+from mediacvae.model import ConditionalMediaVAE
 from mediacvae.predictor import MediaModel
 from mediacvae.ranking import Ranker
 
@@ -88,7 +89,7 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
     }
     if model.vae is not None:
         tensors |= {f"{vae_file.NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
-        extra["net"] = vae_file.shape_of(model.vae)
+        extra["net"] = model.vae.stored.widths
     save_bundle(
         path, kind=vae_file.WHOLE, package="mediacvae", version=__version__, config=to_dict(model.config),
         tensors=tensors, extra=extra, force=force,
@@ -131,11 +132,12 @@ def load(path: Path) -> MediaModel:
                 medium=array("growth.medium"),
                 grew=array("growth.grew"),
             )
+        net = vae_file.of_model(bundle)
         return MediaModel(
             ingredients=tuple(text["ingredients"]),
             conditioner=conditioner,
             base=KernelBase(kernel, *own, settings=Settings(*extra["settings"])),
-            vae=vae_file.of_model(bundle),
+            vae=None if net is None else ConditionalMediaVAE.of(net),
             ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"]), blend=float(extra["blend"])),
             growth=growth,
             library=pd.DataFrame(text["library"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError, file_of, normal, shown, write_ahead
 from mediacvae.db.schema import VERSION
-from mediacvae.db.session import unchecked, version_of
+from mediacvae.db.transactions import unchecked, version_of
 
 if TYPE_CHECKING:
     from alembic.config import Config

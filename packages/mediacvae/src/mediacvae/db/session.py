@@ -9,10 +9,10 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exc, inspect, text
-
-from mediacvae.db.engines import DEFAULT_URL, DatabaseError, engine_of, file_of, message_of, normal, shown
+from mediacvae.db.engines import DEFAULT_URL, DatabaseError, file_of, normal, shown
+from mediacvae.db.migrating import upgrade
 from mediacvae.db.schema import VERSION
+from mediacvae.db.transactions import transaction, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def reading(url: str = DEFAULT_URL) -> Iterator[Connection]:
     """A connection that sees one state of the database throughout. DatabaseError for one that is not ready."""
     refuse_absent(url)
-    with _transaction(url, "BEGIN") as connection:
+    with transaction(url, "BEGIN") as connection:
         refuse_unready(connection, url)
         yield connection
 
@@ -36,46 +36,18 @@ def writing(url: str = DEFAULT_URL, *, create: bool = False) -> Iterator[Connect
     create: make the tables where there is nothing yet, for those who fill the database.
     Raises DatabaseError for a database that is not ready, locked for a minute, or read-only.
     """
-    from mediacvae.db.migrating import upgrade
-
     file = file_of(normal(url))
     if create and file is not None and not file.exists():
         upgrade(url)
     refuse_absent(url)
     with ExitStack() as stack:
-        connection = stack.enter_context(_transaction(url, "BEGIN IMMEDIATE"))
+        connection = stack.enter_context(transaction(url, "BEGIN IMMEDIATE"))
         if create and version_of(connection) is None:
             stack.close()
             upgrade(url)
-            connection = stack.enter_context(_transaction(url, "BEGIN IMMEDIATE"))
+            connection = stack.enter_context(transaction(url, "BEGIN IMMEDIATE"))
         refuse_unready(connection, url)
         yield connection
-
-
-@contextmanager
-def unchecked(url: str) -> Iterator[Connection]:
-    """A writing transaction on a database in whatever state it is; an SQLite file is made where there is none."""
-    with _transaction(url, "BEGIN IMMEDIATE", create=True) as connection:
-        yield connection
-
-
-@contextmanager
-def faults(url: str) -> Iterator[None]:
-    """What a driver raises, as a DatabaseError in one line."""
-    try:
-        yield
-    except exc.SQLAlchemyError as fault:
-        msg = f"{shown(url)}: {message_of(fault, url)}"
-        raise DatabaseError(msg) from None
-
-
-@contextmanager
-def _transaction(url: str, begin: str, *, create: bool = False) -> Iterator[Connection]:
-    place = normal(url)
-    with faults(url):
-        engine = engine_of(place, create=create)
-        with engine.connect().execution_options(begin=begin) as connection, connection.begin():
-            yield connection
 
 
 def refuse_absent(url: str) -> None:
@@ -84,18 +56,6 @@ def refuse_absent(url: str) -> None:
     if file is not None and not file.exists():
         msg = f"{shown(url)}: there is no database: `mediacvae db init` makes one"
         raise DatabaseError(msg)
-
-
-def version_of(connection: Connection) -> str | None:
-    """The revision that a database is at: None where it is empty, '' where its tables are not ours."""
-    if not connection.info.get("ours"):  # once seen in this file, not searched for again
-        inspector = inspect(connection)
-        if not inspector.has_table("alembic_version"):
-            return "" if inspector.get_table_names() else None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    if found == [VERSION]:
-        connection.info["ours"] = True
-    return str(found[0]) if len(found) == 1 else ("" if found else None)
 
 
 def refuse_unready(connection: Connection, url: str) -> None:
