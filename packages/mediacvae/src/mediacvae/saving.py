@@ -23,6 +23,7 @@ from mediacvae.predictor import MediaModel
 from mediacvae.ranking import Ranker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -34,8 +35,29 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
     """Write a model to a directory; BundleError where one is already and not `force`."""
     from mediacvae import __version__
 
+    text = torch.frombuffer(bytearray(json.dumps(_text(model)).encode()), dtype=torch.uint8)
+    tensors = {"text": text, **_tensors(_arrays(model))}
+    extra: dict[str, Any] = {
+        "settings": list(model.base.settings),
+        "blend": model.ranker.blend,
+        "odds": list(model.ranker.odds),
+        "facts": model.facts,
+        "share": model.share,
+        "net": None,
+    }
+    if model.vae is not None:
+        tensors |= {f"{vae_file.NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
+        extra["net"] = model.vae.stored.widths
+    save_bundle(
+        path, kind=vae_file.WHOLE, package="mediacvae", version=__version__, config=to_dict(model.config),
+        tensors=tensors, extra=extra, force=force,
+    )  # fmt: skip
+
+
+def _arrays(model: MediaModel) -> dict[str, np.ndarray]:
+    """The numbers of a model, but for the network's."""
     base, ranker, growth = model.base, model.ranker, model.growth
-    arrays: dict[str, np.ndarray] = {
+    arrays = {
         "kernel.shift": base.kernel.shift,
         "kernel.scale": base.kernel.scale,
         "base.landmarks": base.landmarks,
@@ -49,12 +71,6 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
         "conditions": model.conditions,
         "pairs": model.pairs,
     }
-    text: dict[str, Any] = {
-        "ingredients": list(model.ingredients),
-        "condition": model.conditioner.plain(),
-        "library": _plain(model.library.filter(LIBRARY)),
-        "organisms": _plain(model.organisms),
-    }
     if growth is not None:
         arrays |= {
             "growth.organism": growth.organism,
@@ -62,6 +78,19 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
             "growth.grew": growth.grew,
             "growth.conditions": growth.who.conditions,
         }
+    return arrays
+
+
+def _text(model: MediaModel) -> dict[str, Any]:
+    """The names of a model, as plain JSON."""
+    text: dict[str, Any] = {
+        "ingredients": list(model.ingredients),
+        "condition": model.conditioner.plain(),
+        "library": _plain(model.library.filter(LIBRARY)),
+        "organisms": _plain(model.organisms),
+    }
+    growth = model.growth
+    if growth is not None:
         text["growth"] = {
             "ids": list(growth.who.ids),
             "genus": list(growth.who.genus),
@@ -69,31 +98,19 @@ def save(model: MediaModel, path: Path, *, force: bool = False) -> None:
             "media": list(growth.media),
             "recipes": {name: sorted(held) for name, held in growth.recipes.items()},
         }
-    # What is not known is NaN here, which a bundle refuses in numbers: flags beside zeros
-    tensors: dict[str, Tensor] = {
-        "text": torch.frombuffer(bytearray(json.dumps(text).encode()), dtype=torch.uint8)
-    }
+    return text
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays as a bundle takes them: what is not known is NaN here, and there a flag beside a zero."""
+    tensors: dict[str, Tensor] = {}
     for name, array in arrays.items():
         own = np.array(array, order="C")  # a copy: what a dataset's file shows may not be written to
         if own.dtype.kind == "f" and np.isnan(own).any():
             tensors[f"{name}.unknown"] = torch.as_tensor(np.isnan(own))
             own = np.nan_to_num(own)
         tensors[name] = torch.as_tensor(own)
-    extra: dict[str, Any] = {
-        "settings": list(base.settings),
-        "blend": ranker.blend,
-        "odds": list(ranker.odds),
-        "facts": model.facts,
-        "share": model.share,
-        "net": None,
-    }
-    if model.vae is not None:
-        tensors |= {f"{vae_file.NET}{name}": t.detach().cpu() for name, t in model.vae.state_dict().items()}
-        extra["net"] = model.vae.stored.widths
-    save_bundle(
-        path, kind=vae_file.WHOLE, package="mediacvae", version=__version__, config=to_dict(model.config),
-        tensors=tensors, extra=extra, force=force,
-    )  # fmt: skip
+    return tensors
 
 
 def refuse_existing(path: Path) -> None:
