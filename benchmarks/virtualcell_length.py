@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from virtualcell_cost import CELLS, FULL, SIZE, judged, made, read_by, step
+from costing import CELLS, FULL, SIZE, judged, made, read_by, step
 from watch import processor
 
 PAGE = Path(__file__).with_suffix(".md")
