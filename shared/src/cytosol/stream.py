@@ -6,6 +6,7 @@ Nothing here remembers: a run that continues at step 1000 sees what it would hav
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,20 +35,21 @@ def step_generator(
     return torch.Generator(device).manual_seed(mix_seed("step", seed, step, rank))
 
 
-class ShuffledBatches(Sampler[list[int]]):
-    """Batches of steps start..stop: place p of the run holds sample `order(seed, p // n)[p % n]`.
+class EpochBatches(Sampler[list[int]], ABC):
+    """Batches of `steps`: place p of the run holds sample `order(p // n)[p % n]`; `shuffled` says how an epoch goes.
 
     Every batch is full, every epoch uses every sample once; a batch may span two epochs, and with n below
     `batch_size` it repeats samples. Of `batch_size` samples, process `rank` of `world` gets its own stretch.
     """
 
-    def __init__(
-        self, n: int, batch_size: int, *, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
-    ) -> None:
-        self.n, self.batch_size, self.seed = n, batch_size, seed
-        self.steps = range(start, stop)
+    def __init__(self, n: int, batch_size: int, *, steps: range, rank: int = 0, world: int = 1) -> None:
+        self.n, self.batch_size, self.steps = n, batch_size, steps
         self.rank, self.world = rank, world
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    @abstractmethod
+    def shuffled(self, epoch: int) -> torch.Tensor:
+        """All samples in the order of one epoch, (n,) int64: of the epoch's number alone."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -56,20 +58,35 @@ class ShuffledBatches(Sampler[list[int]]):
         return (self.at(step) for step in self.steps)
 
     def at(self, step: int) -> list[int]:
-        """Return the samples of one step."""
+        """The samples of one step, for this process."""
         share = self.batch_size // self.world
         first = step * self.batch_size + self.rank * share
         picked: list[int] = []
         while len(picked) < share:
             epoch, place = divmod(first + len(picked), self.n)
-            picked += self._epoch_order(epoch)[place : place + share - len(picked)].tolist()
+            picked += self.order(epoch)[place : place + share - len(picked)].tolist()
         return picked
 
-    def _epoch_order(self, epoch: int) -> torch.Tensor:
+    def order(self, epoch: int) -> torch.Tensor:
+        """`shuffled`, the last one remembered."""
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(mix_seed("epoch", self.seed, epoch))
-            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
+            self._epoch, self._order = epoch, self.shuffled(epoch)
         return self._order
+
+
+class ShuffledBatches(EpochBatches):
+    """Batches of steps start..stop, all samples of an epoch in random order."""
+
+    def __init__(
+        self, n: int, batch_size: int, *, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> None:
+        super().__init__(n, batch_size, steps=range(start, stop), rank=rank, world=world)
+        self.seed = seed
+
+    def shuffled(self, epoch: int) -> torch.Tensor:
+        """A permutation (n,) of the seed and the epoch."""
+        generator = torch.Generator().manual_seed(mix_seed("epoch", self.seed, epoch))
+        return torch.randperm(self.n, generator=generator)
 
 
 class LateLoader:

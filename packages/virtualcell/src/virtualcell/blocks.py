@@ -7,20 +7,15 @@ that of `lanes` workers each reads blocks of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from torch.utils.data import Sampler
+import torch
 
-from cytosol.stream import mix_seed
+from cytosol.stream import EpochBatches, mix_seed
 from virtualcell.faults import refuse
 from virtualcell.sources import BLOCK
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-
-class ShuffledBlocks(Sampler[list[int]]):
+class ShuffledBlocks(EpochBatches):
     """Batches of steps start..stop over n cells; every epoch uses every cell once, every batch is full.
 
     window: blocks of 128 cells that are mixed with each other. Of `batch_size` cells, process `rank` of `world` gets
@@ -43,36 +38,13 @@ class ShuffledBlocks(Sampler[list[int]]):
         for name, value in {"n": n, "batch_size": batch_size, "window": window, "lanes": lanes}.items():
             if value < 1:
                 refuse(f"{name}: expected a whole number >= 1, got {value!r}")
-        self.n, self.batch_size, self.seed = n, batch_size, seed
-        self.window, self.lanes = window, lanes
-        self.rank, self.world = rank, world
-        self.steps = range(start, -(-n // batch_size) if stop is None else stop)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        steps = range(start, -(-n // batch_size) if stop is None else stop)
+        super().__init__(n, batch_size, steps=steps, rank=rank, world=world)
+        self.seed, self.window, self.lanes = seed, window, lanes
 
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (self.at(step) for step in self.steps)
-
-    def at(self, step: int) -> list[int]:
-        """The rows of one step, for this process."""
-        share = self.batch_size // self.world
-        first = step * self.batch_size + self.rank * share
-        picked: list[int] = []
-        while len(picked) < share:
-            epoch, place = divmod(first + len(picked), self.n)
-            picked += self.order(epoch)[place : place + share - len(picked)].tolist()
-        return picked
-
-    def order(self, epoch: int) -> np.ndarray:
+    def shuffled(self, epoch: int) -> torch.Tensor:
         """All rows in the order of one epoch, (n,) int64."""
-        if epoch != self._epoch:
-            generator = np.random.default_rng(mix_seed("blocks", self.seed, epoch))
-            self._epoch, self._order = epoch, self._shuffled(generator)
-        return self._order
-
-    def _shuffled(self, generator: np.random.Generator) -> np.ndarray:
+        generator = np.random.default_rng(mix_seed("blocks", self.seed, epoch))
         numbers = generator.permutation((self.n + BLOCK - 1) // BLOCK)
         mixed = []
         for at in range(0, len(numbers), self.window):
@@ -81,4 +53,4 @@ class ShuffledBlocks(Sampler[list[int]]):
         lanes = [np.concatenate(mixed[lane :: self.lanes]) for lane in range(min(self.lanes, len(mixed)))]
         shortest = min(map(len, lanes)) // self.batch_size * self.batch_size
         even = np.stack([lane[:shortest].reshape(-1, self.batch_size) for lane in lanes], axis=1).ravel()
-        return np.concatenate([even, *(lane[shortest:] for lane in lanes)])
+        return torch.from_numpy(np.concatenate([even, *(lane[shortest:] for lane in lanes)]))
