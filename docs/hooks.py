@@ -16,10 +16,12 @@ NAMES = re.compile(r"^<!-- public names of (\w+) -->$", re.MULTILINE)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
-    """Every committed benchmark table is a page of its own below `tables/`."""
+    """Every committed benchmark table is a page of its own below `tables/`, with its picture."""
     for path in sorted((ROOT / "benchmarks").glob("*.md")):
         if path.stem != "README":
             files.append(File.generated(config, f"tables/{path.name}", abs_src_path=str(path)))
+    for path in sorted((ROOT / "benchmarks/pictures").glob("*.png")):
+        files.append(File.generated(config, f"tables/{path.name}", abs_src_path=str(path)))
     return files
 
 
@@ -27,6 +29,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Links to `benchmarks/` lead to these pages; the list of public names comes from the package itself."""
     up = "../" * page.file.src_uri.count("/")
     markdown = TABLE.sub(rf"]({up}tables/\1.md", markdown)
+    if page.file.src_uri.startswith("tables/"):
+        head, _, rest = markdown.partition("\n")
+        markdown = f"{head}\n\n![The table below, drawn]({Path(page.file.src_uri).stem}.png)\n{rest}"
     return NAMES.sub(lambda found: entries(found[1]), markdown)
 
 
