@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -67,3 +68,16 @@ def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str])
     with terminal.Bar(1).during("one"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_of_the_log_takes_the_bar_s_place(screen: Screen) -> None:
+    terminal.write("[####] 1/2 one")
+    handler = terminal.LogHandler(screen)
+    handler.emit(logging.makeLogRecord({"msg": "step 5 of 10"}))
+    assert screen.getvalue().endswith("one\x1b[K\r\x1b[Kstep 5 of 10\n")
+
+
+def test_the_log_of_a_file_has_no_control_characters() -> None:
+    file = io.StringIO()
+    terminal.LogHandler(file).emit(logging.makeLogRecord({"msg": "step 5 of 10"}))
+    assert file.getvalue() == "step 5 of 10\n"

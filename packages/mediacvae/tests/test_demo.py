@@ -24,8 +24,12 @@ def test_the_demo_leaves_what_it_says(tmp_path):
     scores, media, recipe = story.tables
     written = pd.read_csv(tmp_path / "scores.csv")
     assert [row[0] for row in scores.rows] == list(written["method"])
-    assert [row[1] for row in scores.rows] == [f"{value:.4f}" for value in written["mse"]]
+    assert [row[1] for row in scores.rows] == [f"{value:.3f}" for value in written["mse"]]
     assert [row[0] for row in media.rows] == list(ranks["name"])
+    hits = written.set_index("method")["rank@10"]
+    best = hits.drop("mediacvae").idxmax()
+    assert f"{hits['mediacvae']:.0%} have a medium of theirs" in story.answer
+    assert f"({best}), {hits[best]:.0%}." in story.answer
     first = recipes[recipes["recipe"] == 1]
     assert f"largest of its {len(first)} amounts" in recipe.caption
     assert [row[0] for row in recipe.rows] == list(first["ingredient"].head(12))

@@ -198,7 +198,11 @@ def test_the_demo_compares_with_simple_methods(quick, tmp_path):
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert [row[0] for row in table.rows] == [*scores["method"], "chance"]
     assert [row[1] for row in table.rows[:-1]] == [f"{value:.2f}" for value in scores["jaccard10"]]
-    assert f"{scores['jaccard10'][0]:.0%} are in both" in story.answer
+    assert f"{scores['jaccard10'][0]:.0%} are so in both" in story.answer
+    assert table.header[2] == "error [µm]"
+    radius = float(table.rows[-1][2])
+    errors = [float(row[2]) for row in table.rows[:-1]]
+    np.testing.assert_allclose(errors, radius * scores["rmse"], atol=1.0)
     assert [picture.path.stem for picture in story.pictures] == ["places", "methods"]
     made = {"tissue.h5ad", "model", "placed.h5ad", "scores.csv", "places.png", "methods.png"}
     assert {file.name for file in tmp_path.iterdir()} == made

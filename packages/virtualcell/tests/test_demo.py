@@ -46,4 +46,8 @@ def test_the_demo_shows_what_it_says(tmp_path):
     assert told == {name: f"{best[name.partition(' (')[0]]:.3f}" for name in told}
     assert {"virtualcell", "no change", "mean delta", "additive (1 of them)"} <= told.keys()
     assert f"{best['virtualcell']:.2f} (mean of 7 perturbations)" in story.answer
-    assert [row[0] for row in story.tables[1].rows] == ["cell_type", "perturbation"]
+    assert [row[0] for row in story.tables[1].rows] == ["cell type", "perturbation"]
+    assert all(0 <= float(x) <= 1 for row in story.tables[1].rows for x in row[1:])
+    assert "by chance 1.00 of 40 genes" in story.tables[0].note
+    gates = pd.read_csv(tmp_path / "explained" / "parts.csv")["gate"]
+    assert f"no gate is open by more than {gates.max():.2g}" in story.pictures[-1].caption

@@ -60,6 +60,9 @@ def test_every_method_has_a_bar_and_of_the_ridges_the_best():
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.0, 0.5, 0.0]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == ["no change", "ridge on control PCA", "model"]
+    pair = [{"context": "T", "perturbation": "A+B", "method": "additive", "pearson_delta": 0.9, "mse": 0.1}]
+    few = plots.plot_methods(pd.DataFrame([*rows, *pair]))
+    assert few.axes[0].get_yticklabels()[-1].get_text() == "additive (1 of 2)"
     assert "-" in texts(figure)
     with pytest.raises(DataError, match="at least one score"):
         plots.plot_methods(

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from cytosol import terminal
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from types import FrameType
@@ -105,7 +107,7 @@ def nothing_yet(name: str, promise: str) -> typer.Typer:
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line; every fault becomes one line on stderr."""
     name = str(app.info.name)
-    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.basicConfig(handlers=[terminal.LogHandler(sys.stderr)], format="%(message)s")
     for own in {name, "cytosol"}:
         logging.getLogger(own).setLevel(logging.INFO)
     try:

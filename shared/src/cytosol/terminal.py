@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import threading
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 CELLS = 20  # of the bar
 EVERY = 0.25  # [s] between two drawings
+CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing after it
 _running: list[Bar] = []  # a training inside a bar speaks behind it instead of over it
 
 
@@ -56,6 +58,16 @@ class Bar:
         while not over.is_set():
             write(self.text())
             over.wait(EVERY)
+
+
+class LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Lines of the log take the place of the line that is written over, instead of following on it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; on a terminal the one at its foot is cleared first."""
+        if self.stream.isatty():
+            self.stream.write(CLEARED)
+        super().emit(record)
 
 
 def write(text: str) -> None:

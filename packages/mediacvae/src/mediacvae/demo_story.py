@@ -71,9 +71,11 @@ def _answer(truth: Truth, organism: Organism, ranks: pd.DataFrame, scores: pd.Da
         if first
         else f"none of the {len(ranks)} first media is one it grows on"
     )
+    own, others = scores.iloc[0]["rank@10"], scores.iloc[1:].set_index("method")["rank@10"]
     return (
-        f"For {organism.name} {one}. Over all genera that training never saw, "
-        f"{scores.iloc[0]['rank@10']:.0%} of the organisms have a medium of theirs among the first ten."
+        f"For {organism.name} {one}. Of all organisms of genera that training never saw, {own:.0%} have a medium "
+        f"of theirs among the first ten; by the best simple method that ranks ({others.idxmax()}), "
+        f"{others.max():.0%}."
     )
 
 
@@ -82,7 +84,7 @@ def _scores(scores: pd.DataFrame) -> Table:
     rows = [
         (
             str(row["method"]),
-            f"{row['mse']:.4f}",
+            f"{row['mse']:.3f}",
             f"{row['jaccard']:.2f}",
             "-" if np.isnan(row["rank@10"]) else f"{row['rank@10']:.2f}",
         )
@@ -94,7 +96,8 @@ def _scores(scores: pd.DataFrame) -> Table:
         rows=tuple(rows),
         note="error: mean squared, of log1p g/L (less is better). Jaccard: ingredients in both recipes, "
         "made and true, over those in either. rank@10: share of organisms with a medium of theirs within the "
-        "first ten ranks.",
+        "first ten ranks. mean: the average recipe; popular: what most organisms get; nearest neighbour: what the "
+        "most similar genome gets; ridge: a linear regression on the genome. '-': does not rank media.",
     )
 
 
@@ -103,12 +106,12 @@ def _ranks(ranks: pd.DataFrame, truth: Truth, organism: Organism) -> Table:
     good = truth.grows_on[organism.genome_id]
     return Table(
         caption=f"Media to try first with {organism.name}",
-        header=("medium", "rank", "probability", "grows"),
+        header=("medium", "rank", "chance", "grows"),
         rows=tuple(
-            (str(row.name), str(row.rank), f"{row.probability:.3f}", "yes" if row.medium_id in good else "no")
+            (str(row.name), str(row.rank), f"{row.probability:.0%}", "yes" if row.medium_id in good else "no")
             for row in ranks.itertuples(index=False)
         ),
-        note="probability: that the medium is on record for the organism. grows: the truth, known because "
+        note="chance: that the medium is on record for the organism. grows: the truth, known because "
         "the world is simulated; the model is not told.",
     )
 
@@ -120,11 +123,17 @@ def _recipe(table: pd.DataFrame) -> Table:
         caption=f"The first new recipe: the largest of its {len(own)} amounts",
         header=("ingredient", "g/L"),
         rows=tuple(
-            (str(row.ingredient), f"{row.g_per_l:.3g}") for row in own.head(LARGEST).itertuples(index=False)
+            (str(row.ingredient), _amount(row.g_per_l)) for row in own.head(LARGEST).itertuples(index=False)
         ),
-        note=f"What relatives agree on. All of it, the other {table['recipe'].max() - 1} (recipes.csv) and cards to "
-        "print (card.html) lie beside the pictures.",
+        note="The average of what relatives get: an ingredient that only some of them get has an amount in between. "
+        f"All of it, the other {table['recipe'].max() - 1} (recipes.csv) and cards to print (card.html) lie beside "
+        "the pictures.",
     )
+
+
+def _amount(grams: float) -> str:
+    """An amount [g/L] to read: hundredths, or where these are too coarse one digit."""
+    return f"{grams:.2f}" if grams >= 0.01 else f"{grams:.1g}"
 
 
 def _pictures(paths: Sequence[Path]) -> tuple[Picture, ...]:
@@ -139,12 +148,14 @@ def _pictures(paths: Sequence[Path]) -> tuple[Picture, ...]:
             "A horizontal bar for each of ten media, the most probable on top.",
         ),
         "recipes": (
-            "What is in each new recipe, and how much.",
+            "What is in each new recipe, and how much: the first is the average of what relatives get, the others "
+            "are likely ones that differ.",
             "A grid of recipes by ingredients, coloured by amount in grams a litre.",
         ),
         "latent": (
-            "Every medium of the training set as the network sees it: near ones are alike.",
-            "A cloud of dots, a dot a medium, coloured by the type of the organism that grows on it.",
+            "The training set as the network sees it, a dot for each medium with an organism that grows on it: "
+            "near ones are alike.",
+            "A cloud of dots, a dot a pair of medium and organism, coloured by the type of the organism.",
         ),
     }
     words = [(path, *shown[path.stem]) for path in paths]

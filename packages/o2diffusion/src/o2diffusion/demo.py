@@ -1,7 +1,4 @@
-"""A plate in half a minute: simulated, with parts hidden, filled, and compared with straight lines.
-
-Letters: m hidden samples.
-"""
+"""A plate in half a minute: simulated, with parts hidden, filled, and compared with simple methods."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from o2diffusion.config import SimulationConfig
-from o2diffusion.demo_story import NEAR_H, changes, story
+from o2diffusion.demo_story import NEAR_H, SIMPLE, changes, story
 from o2diffusion.simulation import Simulation, simulate
 from o2diffusion.tables import write_table
 
@@ -48,7 +45,7 @@ def run(out: Path, model: OxygenModel | None = None) -> Story:
     numbers = pd.concat([summary(one) for one in filled], ignore_index=True)
     for name, frame in (("data", data), ("events", plate.events), ("filled", numbers)):
         write_table([frame], out / f"{name}.csv")
-    scored = compare(plate, data, numbers, hidden)
+    scored = compare(plate, filled, numbers, hidden)
     save(picture(filled, scored), out / "curves.png")
     return story(plate, data, scored, out)
 
@@ -83,17 +80,25 @@ def hide(plate: Simulation, rng: np.random.Generator) -> np.ndarray:
     return hidden & table["oxygen"].notna().to_numpy()
 
 
-def compare(plate: Simulation, data: pd.DataFrame, filled: pd.DataFrame, hidden: np.ndarray) -> pd.DataFrame:
-    """A row for each hidden sample: its keys, `actual`, `line` (linear interpolation), q05, q50, q95, near."""
-    lines = np.full(len(data), np.nan)
-    for rows in data.groupby(["series_id", "replicate"], sort=False).indices.values():
-        part = data.iloc[rows]
-        seen = part["oxygen"].notna().to_numpy()
-        if seen.any():
-            time = part["time_h"].to_numpy()
-            lines[rows] = np.interp(time, time[seen], part["oxygen"].to_numpy()[seen])
-    actual = data.assign(actual=plate.table["oxygen"], line=lines)[hidden].drop(columns="oxygen")
+def compare(
+    plate: Simulation, filled: Sequence[Filled], numbers: pd.DataFrame, hidden: np.ndarray
+) -> pd.DataFrame:
+    """A row for each hidden sample: its keys, `actual`, a column for each of `SIMPLE`, q05, q50, q95, near."""
+    actual = plate.table.loc[hidden, [*KEYS, "oxygen"]].rename(columns={"oxygen": "actual"})
     actual["replicate"] = actual["replicate"].astype(str)
-    scored = actual.merge(filled[[*KEYS, "q05", "q50", "q95"]], on=KEYS, how="left", validate="one_to_one")
+    scored = actual
+    for made in (numbers[[*KEYS, "q05", "q50", "q95"]], pd.concat([_simple(one) for one in filled])):
+        scored = scored.merge(made, on=KEYS, how="left", validate="one_to_one")
     lag = scored["time_h"].to_numpy()[:, None] - changes(plate)
-    return scored.assign(near=((lag >= 0) & (lag < NEAR_H)).any(axis=1)).dropna(subset=["line", "q50"])
+    near = ((lag >= 0) & (lag < NEAR_H)).any(axis=1)
+    return scored.assign(near=near).dropna(subset=[*SIMPLE, "q50"])
+
+
+def _simple(one: Filled) -> pd.DataFrame:
+    """What simple methods say at every time of a condition: its keys, and a column for each of `SIMPLE`."""
+    condition = one.condition
+    shape = condition.oxygen.shape
+    time = np.broadcast_to(condition.time_h[:, None], shape)
+    keys = {"series_id": condition.series_id, "replicate": np.tile(condition.replicates, shape[0])}
+    made = {n: f(condition.oxygen, time, condition.events.time_h).ravel() for n, f in SIMPLE.items()}
+    return pd.DataFrame({**keys, "time_h": time.ravel(), **made})

@@ -66,7 +66,7 @@ def run(out: Path, config: Config = CONFIG) -> Story:
     scores.to_csv(out / "scores.csv", index=False)
     save(_places(hidden, place), out / "places.png")
     save(_methods(hidden, methods), out / "methods.png")
-    return story(known.labels, hidden, len(tissue.genes), scores, out)
+    return story(known.labels, hidden, len(tissue.genes), scores, UNIT, out)
 
 
 def _keep(cells: AnnData, place: Place, model: Model, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cytosol.story import Picture, Story, Table
+from stedm.tissue import place_of, rms_radius
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,36 +27,42 @@ COMMANDS = (
 )
 
 
-def story(taught: Sequence[str], hidden: Section, genes: int, scores: pd.DataFrame, out: Path) -> Story:
-    """What was done and how well."""
+def story(
+    taught: Sequence[str], hidden: Section, genes: int, scores: pd.DataFrame, unit: str, out: Path
+) -> Story:
+    """What was done and how well. unit: of the coordinates."""
     own, others = scores.iloc[0], scores.iloc[1:]
     best = others.loc[others["jaccard10"].idxmax()]
     return Story(
         question=QUESTION,
         setting=f"A simulated tissue of {genes} genes: the places of section {hidden.label} ({len(hidden)} "
-        f"cells) were hidden, and predicted by what {', '.join(taught)} taught.",
-        answer=f"Of each cell's ten nearest, true and predicted together, {own['jaccard10']:.0%} are in "
-        f"both; with the best simple method, {best['method']}, {best['jaccard10']:.0%}. Errors are "
-        f"{own['sd_ratio']:.2f} times as large as the model expected them to be (1: honest).",
-        tables=(_table(scores),),
+        f"cells) were hidden, and predicted from what its cells express by a model that learned from sections "
+        f"{', '.join(taught)}.",
+        answer=f"Of the cells that are among a cell's ten nearest in truth or in prediction, {own['jaccard10']:.0%} "
+        f"are so in both; with the best simple method ({best['method']}), {best['jaccard10']:.0%}. Errors are "
+        f"{own['sd_ratio']:.2f} times as large as the model expected them to be (1: as expected).",
+        tables=(_table(scores, rms_radius(place_of(hidden)), unit),),
         pictures=_pictures(out),
         own=FORM,
         commands=COMMANDS,
     )
 
 
-def _table(scores: pd.DataFrame) -> Table:
-    """Every method's neighbours and error, and those of chance."""
+def _table(scores: pd.DataFrame, radius: float, unit: str) -> Table:
+    """Every method's neighbours and error, and those of chance. radius: RMS, of the section [unit]."""
     rows = [
-        (str(one["method"]), f"{one['jaccard10']:.2f}", f"{one['rmse']:.2f}") for _, one in scores.iterrows()
+        (str(one["method"]), f"{one['jaccard10']:.2f}", f"{radius * one['rmse']:.0f}")
+        for _, one in scores.iterrows()
     ]
     return Table(
         caption="Places of the hidden section",
-        header=("method", "Jaccard@10", "error"),
-        rows=(*rows, ("chance", f"{scores.iloc[0]['floor']:.2f}", "1.00")),
-        note="Jaccard@10: the ten nearest cells, true and predicted: those in both over those in either (1: "
-        "all). Error: RMS distance from the true place, in RMS radii of the section (0: exact, 1: as if all "
-        "cells were put in the middle).",
+        header=("method", "Jaccard@10", f"error [{unit}]"),
+        rows=(*rows, ("chance", f"{scores.iloc[0]['floor']:.2f}", f"{radius:.0f}")),
+        note="Jaccard@10: the ten nearest cells, true and predicted: those in both over those in either (1: all). "
+        "error: RMS distance from the true place (less is better; chance: as if all cells were put in the middle). "
+        "ridge, kNN and MLP predict coordinates from expression with the sections as they lie; "
+        "`ridge, aligned` turns these onto each other first, as stedm does. expression PCA: the two strongest trends "
+        "of expression, taken for a map.",
     )
 
 
@@ -71,7 +78,8 @@ def _pictures(out: Path) -> tuple[Picture, Picture]:
         ),
         Picture(
             path=out / "methods.png",
-            caption="What each method made of the same section, turned and scaled to fit the truth best.",
+            caption="What each method made of the same section, turned and scaled to fit the truth best; error: of the "
+            "section's RMS radius.",
             alt="The section's true places and a panel for every method, coloured by the true place: the "
             "more orderly the colours, the better the method.",
         ),

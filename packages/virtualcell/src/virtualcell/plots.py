@@ -80,7 +80,10 @@ def _delta(ax: Axes, one: Predicted, genes: Sequence[str] | np.ndarray) -> None:
 
 
 def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth") -> Figure:
-    """Scores of every method of a table of `evaluation`, a panel a score; of the ridges the best alone."""
+    """Scores of every method of a table of `evaluation`, a panel a score; of the ridges the best alone.
+
+    A method that answered a part of the questions says how many.
+    """
     from virtualcell.evaluation import best_ridge
 
     best = best_ridge(table)
@@ -90,6 +93,9 @@ def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth"
     if not scores:
         refuse("plot: expected a table with at least one score")
     names = list(dict.fromkeys(map(str, shown["method"])))
+    asked = shown.groupby("method").size()
+    few = {name: f" ({asked[name]} of {asked.max()})" for name in names if asked[name] < asked.max()}
+    called = [short(_plain(name), 26) + few.get(name, "") for name in names]
     columns = columns_of(len(scores))
     tall = 0.9 + 0.34 * len(names)
     with style():
@@ -97,7 +103,7 @@ def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth"
         figure, axes = grid(*shape, title=title, note=BARS, panel=(3.9, tall))
         for k, (ax, score) in enumerate(zip(axes.flat, scores, strict=False)):
             values = [shown.loc[shown["method"] == name, score].to_numpy(dtype=float) for name in names]
-            _method_bars(ax, names if k % columns == 0 else None, values)
+            _method_bars(ax, called if k % columns == 0 else None, values)
             ax.set_title(SCORES[score])
             ax.set_xlabel("less is better" if score in LESS_IS_BETTER else "more is better")
         for ax in list(axes.flat)[len(scores) :]:
@@ -116,7 +122,7 @@ def _method_bars(ax: Axes, names: list[str] | None, values: list[np.ndarray]) ->
         text = f"{mean:.3g}" if len(found) else "-"
         ax.annotate(text, (max(mean, float(found.max(initial=0))), height), (4, 0), textcoords="offset points",
                     va="center", fontsize=9)  # fmt: skip
-    ax.set_yticks(at, [""] * len(at) if names is None else [short(_plain(name), 26) for name in names])
+    ax.set_yticks(at, [""] * len(at) if names is None else names)
     ax.tick_params(axis="y", length=0)
     low, high = ax.get_xlim()
     ax.set_xlim(low, high + 0.18 * (high - low))

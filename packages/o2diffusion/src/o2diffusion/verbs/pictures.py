@@ -160,7 +160,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = DEMO,
     force: cli.Force = False,
 ) -> None:
-    """Simulate a plate, hide parts of it, fill them, compare with straight lines: one picture."""
+    """Simulate a plate, hide parts of it, fill them, compare with simple methods: one picture."""
     from o2diffusion.demo import run
 
     if out != DEMO:  # the usual place may be used again
