@@ -50,7 +50,7 @@ WORLD = SimulationOptions(  # pathways and compartments vary little beside types
 )
 MODEL = "HierarchicalTemporalModel"
 CONFIG = EmbeddingConfig(model=MODEL, genes=100)
-CONFIG = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=100, batch_size=64, max_minutes=1.0))
+CONFIG = replace(CONFIG, trainer=replace(CONFIG.trainer, max_steps=100, batch_size=64))
 RESPONSE = ResponseConfig()
 RESPONSE = replace(RESPONSE, trainer=replace(RESPONSE.trainer, max_steps=60))
 TESTED = 3  # every third cell is held out of what the neighbours know
