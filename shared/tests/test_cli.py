@@ -254,6 +254,18 @@ def test_a_run_that_is_broken_off_leaves_what_it_showed(
 
 
 @pytest.mark.usefixtures("three_packages")
+@pytest.mark.parametrize(("told", "used"), [(None, "1"), ("7", "7")])
+def test_a_demo_has_one_thread_unless_the_environment_says_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, used: str
+) -> None:
+    monkeypatch.setenv(demos.THREADS, told or "")  # so that it is as before when the test is over
+    if told is None:
+        monkeypatch.delenv(demos.THREADS)
+    demos.run("good", tmp_path / "out")
+    assert os.environ[demos.THREADS] == used
+
+
+@pytest.mark.usefixtures("three_packages")
 def test_one_demo_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["demo", "--only", "good", "--out", str(out)]

@@ -7,6 +7,7 @@ writes what it likes below `out` and returns what there is to tell of it.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GROUP = "cytosol.demos"
+THREADS = "OMP_NUM_THREADS"  # read by torch and the like when they are loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,12 @@ def choose(name: str | None) -> list[str]:
 
 
 def run(name: str, out: Path) -> Story:
-    """Run a demo in `out`, which is made; what it has to tell."""
+    """Run a demo in `out`, which is made; what it has to tell.
+
+    In one thread, where the environment does not say how many: its steps are so small that threads spend their time
+    waiting for each other, several times that of the work where the machine does something else too.
+    """
+    os.environ.setdefault(THREADS, "1")
     (entry,) = metadata.entry_points(group=GROUP, name=name)
     out.mkdir(parents=True, exist_ok=True)
     return entry.load()(out)

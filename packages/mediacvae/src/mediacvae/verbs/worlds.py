@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, demos
 from mediacvae.verbs import common
 
 if TYPE_CHECKING:
@@ -148,11 +148,8 @@ def demo(
     force: cli.Force = False,
 ) -> None:
     """Simulate a world, train on it, and make media for a genome it has not seen: half a minute or more."""
-    from mediacvae.demo import run
-
     cli.refuse_existing(out, force=force)
-    out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out).text())
+    typer.echo(demos.run("mediacvae", out).text())
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

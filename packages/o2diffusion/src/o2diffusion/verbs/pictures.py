@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, demos
 from o2diffusion.verbs import common
 
 if TYPE_CHECKING:
@@ -161,10 +161,7 @@ def demo(
     force: cli.Force = False,
 ) -> None:
     """Simulate a plate, hide parts of it, fill them, compare with simple methods: one picture."""
-    from o2diffusion.demo import run
-
     if out != DEMO:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
     common.the_model(None, "cpu")
-    out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out).text())
+    typer.echo(demos.run("o2diffusion", out).text())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, demos
 from stedm.names import MADE
 from stedm.verbs import common
 
@@ -189,9 +189,6 @@ def demo(
     force: cli.Force = False,
 ) -> None:
     """Simulate a tissue, hide where the cells of one section sat, place them, compare with simple methods."""
-    from stedm.demo import run
-
     if out != DEMO:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
-    out.mkdir(parents=True, exist_ok=True)
-    typer.echo(run(out).text())
+    typer.echo(demos.run("stedm", out).text())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, demos
 from virtualcell.names import CONDITION_KEYS, CONTROL, EMBEDDING
 from virtualcell.verbs import common
 
@@ -122,9 +122,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = DEMO,
     force: cli.Force = False,
 ) -> None:
-    """Simulate cells, hide the perturbed ones of each type, predict them simply, embed cells, and explain the model."""
-    from virtualcell.demo import run
-
+    """Simulate cells, hide the perturbed ones of a type, predict them, embed all without labels, explain the model."""
     if out != DEMO:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
-    typer.echo(run(out).text())
+    typer.echo(demos.run("virtualcell", out).text())
