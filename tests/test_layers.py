@@ -18,7 +18,13 @@ RESERVED = {
     "omegaconf": ("cytosol/config.py",),
     "yaml": ("cytosol/config.py",),
     "typer": ("cytosol/cli.py", "cytosol/commands.py", "*/cli", "*/verbs"),
-    "lightning": ("cytosol/trainer.py", "cytosol/run.py", "*/training"),
+    "lightning": (
+        "cytosol/trainer.py",
+        "cytosol/run.py",
+        "cytosol/processes.py",
+        "cytosol/sharding.py",
+        "*/training",
+    ),
 }
 
 

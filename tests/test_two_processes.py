@@ -12,10 +12,11 @@ from cytosol.testing import imported, in_processes
 PROGRAM = Path(__file__).with_name("two_processes.py")
 
 
-def test_two_gloo_processes_train_as_one(tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_gloo_processes_train_as_one(tmp_path, strategy):
     one, history = imported(PROGRAM).train(tmp_path / "one", 1)
 
-    ranks = in_processes(PROGRAM, tmp_path / "both", "2")
+    ranks = in_processes(PROGRAM, tmp_path / "both", "2", strategy)
     assert ranks[0]["val_loss"] == ranks[1]["val_loss"]
     # sums of eight losses as two of four: equal up to the order of float32 additions, over 30 steps of AdamW
     for name, weight in one.items():

@@ -1,4 +1,4 @@
-"""One small run, as a program: `torchrun --nproc-per-node 2 two_processes.py OUT 2`, or imported."""
+"""One small run, as a program: `torchrun --nproc-per-node 2 two_processes.py OUT 2 ddp`, or imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Net(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": cosine_warmup(optimizer, 5, 30)}
 
 
-def train(out: Path, devices: int, *, max_steps: int = 30, resume: bool = False):
+def train(out: Path, devices: int, strategy: str = "auto", *, max_steps: int = 30, resume: bool = False):
     """Return the trained weights and the history."""
     x = torch.randn(37, 3, generator=torch.Generator().manual_seed(0))
     data = TensorDataset(x, x.sum(1, keepdim=True))
@@ -52,6 +52,7 @@ def train(out: Path, devices: int, *, max_steps: int = 30, resume: bool = False)
         checkpoint_every=10,
         ema_decay=0.9,
         devices=devices,
+        strategy=strategy,
         device="cpu",
     )
     net = Net()
@@ -59,12 +60,12 @@ def train(out: Path, devices: int, *, max_steps: int = 30, resume: bool = False)
     return net.state_dict(), history
 
 
-def main(out: Path, devices: int) -> None:
-    train(out, devices, max_steps=20)
-    weights, history = train(out, devices, resume=True)
+def main(out: Path, devices: int, strategy: str) -> None:
+    train(out, devices, strategy, max_steps=20)
+    weights, history = train(out, devices, strategy, resume=True)
     rank = os.environ["RANK"]
     torch.save({"weights": weights, "val_loss": history.val_loss.dropna().tolist()}, out / f"rank{rank}.pt")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from cytosol.sharding import local, shared_as
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -34,7 +36,8 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        get_ema_multi_avg_fn(decay)(list(self.average.values()), self._weights(), step)
+        average = [local(value) for value in self.average.values()]
+        get_ema_multi_avg_fn(decay)(average, [local(weight) for weight in self._weights()], step)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -51,8 +54,8 @@ class WeightAverage:
         _copy(self.average.values(), self._weights())
 
     def load(self, average: Mapping[str, Tensor]) -> None:
-        """Take up a saved average; its names are the module's (KeyError otherwise)."""
-        _copy([average[name] for name in self.average], self.average.values())
+        """Take up a saved average, whole tensors; its names are the module's (KeyError otherwise)."""
+        _copy([shared_as(average[name], own) for name, own in self.average.items()], self.average.values())
 
     def _weights(self) -> list[Tensor]:
         return [p.detach() for p in self._live.values()]

@@ -33,15 +33,17 @@ class CheckpointError(ValueError):
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `out/checkpoints`.
+    """The checkpoints of one run, in `out/checkpoints`. writes: False in processes that leave writing to another.
 
     Raises CheckpointError at once when the directory cannot be written to, not after the first hour.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, writes: bool = True) -> None:
         self.directory = out / CHECKPOINTS
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            if not writes:
+                return
             with tempfile.NamedTemporaryFile(dir=self.directory):  # a name that no other process sweeps
                 pass
             sweep(self.directory)
@@ -103,7 +105,7 @@ class Checkpoints:
     def discard(self) -> None:
         """Forget the run: remove every checkpoint."""
         shutil.rmtree(self.directory)
-        self.directory.mkdir()
+        self.directory.mkdir(exist_ok=True)
 
     def _prune(self, newest: Path) -> None:
         others = [path for path in self.files() if path != newest]

@@ -7,14 +7,39 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerOptions:
+class Processes:
+    """How many processes train together, and what each of them holds; every field is plain JSON.
+
+    Raises ValueError, naming field, value and range, for a value outside its range.
+    """
+
+    devices: int = 1  # processes a machine, one device each
+    nodes: int = 1  # machines; several are started by torchrun or srun
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"  # all weights in each, or a share; auto: ddp of several
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "nodes"):
+            _whole(name, getattr(self, name), 1)
+        if self.strategy not in ("auto", "ddp", "fsdp"):
+            _refuse("strategy", self.strategy, "auto, ddp or fsdp")
+        if self.strategy != "auto" and self.processes == 1:
+            _refuse("strategy", self.strategy, "devices or nodes above 1 with it")
+
+    @property
+    def processes(self) -> int:
+        """All of them, on all machines."""
+        return self.devices * self.nodes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerOptions(Processes):
     """How long, in what steps and on what to train; every field is plain JSON.
 
     Raises ValueError, naming field, value and range, for a value outside its range.
     """
 
     max_steps: int  # optimizer steps, 1 and up
-    batch_size: int  # samples a step over all devices together
+    batch_size: int  # samples a step over all processes together, a multiple of their number
     max_minutes: float | None = None  # [min] of this process; a resumed run gets them anew
     log_every: int = 50  # steps a row of the history
     val_every: int = 500  # steps between validations
@@ -24,11 +49,11 @@ class TrainerOptions:
     clip_norm: float | None = 1.0  # largest gradient norm; None: as it comes
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"  # auto: bf16 where the device has it
     device: str = "auto"  # auto, cpu, cuda, mps
-    devices: int = 1  # processes, one device each; batch_size is a multiple of it
     num_workers: int = 0  # processes that read data; 0: the training process reads
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "batch_size", "log_every", "val_every", "checkpoint_every", "devices"):
+        super().__post_init__()
+        for name in ("max_steps", "batch_size", "log_every", "val_every", "checkpoint_every"):
             _whole(name, getattr(self, name), 1)
         _whole("num_workers", self.num_workers, 0)
         if self.patience is not None:
@@ -43,8 +68,9 @@ class TrainerOptions:
             _refuse("precision", self.precision, "auto, 32-true or bf16-mixed")
         if self.device not in ("auto", "cpu", "cuda", "mps"):
             _refuse("device", self.device, "auto, cpu, cuda or mps")
-        if self.batch_size % self.devices:
-            _refuse("batch_size", self.batch_size, f"a multiple of devices={self.devices}")
+        if self.batch_size % self.processes:
+            told = f"devices={self.devices}" + (f" times nodes={self.nodes}" if self.nodes > 1 else "")
+            _refuse("batch_size", self.batch_size, f"a multiple of {told}")
 
     def as_dict(self) -> dict[str, int | float | str | None]:
         """The fields and their values, ready for JSON."""

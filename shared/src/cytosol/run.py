@@ -14,7 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from cytosol.averaging import WeightAverage
 from cytosol.bundle import load_weights
 from cytosol.progress import History, Ticker
-from cytosol.stream import mix_seed
+from cytosol.sharding import shared_like, shared_states, whole, whole_module
+from cytosol.stream import mix_seed, seed_global
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,7 @@ class Run(Callback):
         self.step = self.saved = self.bad_rounds = 0
         self.best_loss = float("inf")
         self.best: dict[str, Tensor] | None = None
+        self.outcome: dict[str, Any] = {}
         self.average: WeightAverage | None = None
         self.reason: str | None = None
         self._between_steps = True
@@ -94,10 +96,11 @@ class Run(Callback):
 
     def load(self, state: dict[str, Any], module: LightningModule) -> None:
         """Take up what of a saved state needs no trainer."""
-        load_weights(module, state["state_dict"])
+        load_weights(module, shared_like(state["state_dict"], module))
         run = state["run"]
         self.step = self.saved = state["global_step"]
-        self.bad_rounds, self.best_loss, self.best = run["bad_rounds"], run["best_loss"], run["best"]
+        self.bad_rounds, self.best_loss = run["bad_rounds"], run["best_loss"]
+        self.best = None if run["best"] is None else shared_like(run["best"], module)
         self.reason = run["reason"]
         self.history.load(run["history"])
         if self.options.ema_decay is not None:
@@ -108,7 +111,7 @@ class Run(Callback):
         self.load(state, module)
         self.reason = None
         for optimizer, saved in zip(trainer.optimizers, state["optimizer_states"], strict=True):
-            optimizer.load_state_dict(saved)
+            optimizer.load_state_dict(shared_states(saved, optimizer))
         for config, saved in zip(trainer.lr_scheduler_configs, state["lr_schedulers"], strict=True):
             config.scheduler.load_state_dict(saved)
         # `global_step`, which modules read, counts from the beginning of the run and not of this process
@@ -133,6 +136,7 @@ class Run(Callback):
             self._norm = torch.nn.utils.get_total_norm([cast("Tensor", p.grad) for p in weights])
         else:
             self._norm = torch.nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
+        self._norm = whole(self._norm).to(self._loss.device)
         self._bad |= ~(torch.isfinite(self._loss) & torch.isfinite(self._norm))
         self._lr = optimizer.param_groups[0]["lr"]
         if pl_module.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
@@ -163,8 +167,11 @@ class Run(Callback):
         trainer.should_stop = reason is not None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the progress line."""
+        """Leave the progress line, and take from a module in shares what will be needed of it."""
         self._ticker.close()
+        if self.options.strategy == "fsdp":
+            average = self.average.average if self.average else None
+            self.outcome = whole({"weights": pl_module.state_dict(), "best": self.best, "average": average})
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save where the state is whole; with several processes the others would wait for ever."""
@@ -209,7 +216,7 @@ class Run(Callback):
         training = [part for part in module.modules() if part.training]
         module.eval()
         try:
-            with self.average.in_place() if self.average else nullcontext():
+            with self.average.in_place() if self.average else nullcontext(), whole_module(module):
                 for index, (batch, size) in enumerate(zip(loader, sizes, strict=True)):
                     seed_global(mix_seed("val", self.seed, index, trainer.global_rank), module.device)
                     batch = trainer.strategy.batch_to_device(batch)
@@ -247,14 +254,15 @@ class Run(Callback):
     # --- saving
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        state = self._state(trainer, module)  # of shares, every process's
         if trainer.is_global_zero and self.step > self.saved:
-            self.vault.save(self.step, self._state(trainer, module))
+            self.vault.save(self.step, state)
         if trainer.world_size > 1:
             trainer.strategy.barrier()  # no process goes on to read what another is still writing
         self.saved = self.step
 
     def _state(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
-        return {
+        state = {
             "state_dict": dict(module.state_dict()),
             "optimizer_states": [optimizer.state_dict() for optimizer in trainer.optimizers],
             "lr_schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
@@ -272,6 +280,15 @@ class Run(Callback):
                 "history": self.history.state(),
             },
         }
+        return whole(state) if self.options.strategy == "fsdp" else state
+
+    def bring_back(self, module: LightningModule) -> None:
+        """Give a whole module what its copy in shares has learned."""
+        load_weights(module, self.outcome["weights"])
+        self.best = self.outcome["best"]
+        if self.options.ema_decay is not None:
+            self.average = WeightAverage(module, self.options.ema_decay)
+            self.average.load(self.outcome["average"])
 
     def finish(self, module: LightningModule) -> None:
         """Leave the weights that the run is for in the module: the best, else the averaged, else the last."""
@@ -279,12 +296,3 @@ class Run(Callback):
             load_weights(module, self.best)
         elif self.average is not None:
             self.average.copy_to_module()
-
-
-def seed_global(seed: int, device: torch.device) -> None:
-    """Seed torch's generators of the CPU and of `device`; `torch.manual_seed` would visit every backend."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)

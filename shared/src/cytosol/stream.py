@@ -35,6 +35,15 @@ def step_generator(
     return torch.Generator(device).manual_seed(mix_seed("step", seed, step, rank))
 
 
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seed torch's generators of the CPU and of `device`; `torch.manual_seed` would visit every backend."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 class EpochBatches(Sampler[list[int]], ABC):
     """Batches of `steps`: place p of the run holds sample `order(p // n)[p % n]`; `shuffled` says how an epoch goes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
@@ -10,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.optim.lr_scheduler import LambdaLR
 
+from cytosol import ranks
 from cytosol.checkpoints import CheckpointError, Checkpoints
 from cytosol.device import pick_device, pick_precision
 from cytosol.interrupts import Interrupts, TrainingInterrupted
 from cytosol.options import TrainerOptions
+from cytosol.processes import check_processes, environment, strategy
 from cytosol.progress import COLUMNS, History
 from cytosol.run import LOG, Run, TrainingDiverged
 from cytosol.stream import LateLoader, ShuffledBatches, data_loader, mix_seed, step_generator
@@ -71,7 +73,8 @@ def fit(
     """
     out = Path(out)
     identity = _identity(module, train_data, val_data, options, seed)
-    vault = Checkpoints(out)
+    check_processes(options)
+    vault = Checkpoints(out, writes=ranks.first())
     state = _earlier(vault, identity, resume=resume, force=force)
     with Interrupts() as interrupts, _own_randomness(options):
         history = History(out / "history.csv")
@@ -118,6 +121,7 @@ def _train(
         start, run.restored = state["global_step"], state
         LOG.info("continuing at step %d", start)
     trainer = _build(options, run)
+    trained = copy.deepcopy(module) if options.strategy == "fsdp" else module
 
     def batches() -> Any:
         place = {"rank": trainer.global_rank, "world": trainer.world_size}
@@ -130,9 +134,11 @@ def _train(
     # Lightning's own validation is off; without a loader it would warn about the unused validation_step
     val = [] if is_overridden("validation_step", module) else None
     try:
-        trainer.fit(module, LateLoader(batches, options.max_steps - start), val)
+        trainer.fit(trained, LateLoader(batches, options.max_steps - start), val)
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise TrainingInterrupted(_interrupted(run)) from None
+    if trained is not module:
+        run.bring_back(module)
     if run.interrupts.received and run.reason is None:
         raise TrainingInterrupted(_interrupted(run))
     LOG.info("training ended at step %d of %d: %s", run.step, options.max_steps, _ending(run))
@@ -140,13 +146,13 @@ def _train(
 
 def _build(options: TrainerOptions, run: Run) -> Trainer:
     device = pick_device(options.device)
-    alone = options.devices == 1
     precision: Any = pick_precision(device) if options.precision == "auto" else options.precision
     return Trainer(
         accelerator=device.type,
         devices=options.devices,
-        strategy="auto" if alone else "ddp",
-        plugins=[LightningEnvironment()] if alone else None,  # not a cluster's that happens to be around
+        num_nodes=options.nodes,
+        strategy=strategy(options),
+        plugins=[environment(options)],
         precision=precision,
         max_steps=options.max_steps,
         max_epochs=-1,
@@ -204,6 +210,8 @@ def _length(data: Any) -> int:
 def _earlier(
     vault: Checkpoints, identity: dict[str, Any], *, resume: bool, force: bool
 ) -> dict[str, Any] | None:
+    if not (resume or ranks.first()):
+        return None  # the first process sees to what is there
     if force and not resume:
         vault.discard()
     if not resume:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
+from cytosol.options import Processes
 from mediacvae.names import ORGANISM_TYPES, organism_type
 from mediacvae.options import SimulationConfig
 from mediacvae.vae_options import VaeOptions
@@ -15,7 +16,7 @@ PHASES = ("bacteria", "archaea", "fungi", "protist")
 OTHERS = ("hidden_dims", "condition_dim", "free_bits", "anneal", "dropout")
 NETWORK = (
     *OTHERS, "epochs", "batch_size", "latent_dim", "beta", "lr", "weight_decay", "forget", "library",
-    "curriculum_phases", "rehearsal", "share", "draws",
+    "curriculum_phases", "rehearsal", "share", "draws", "trainer",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class TrainConfig:
     draws: int = 64  # of the latent, over which an expectation is taken
     device: str = "auto"  # auto, cpu, cuda, mps
     seed: int = 0
+    trainer: Processes = field(default_factory=Processes)  # that train the network together
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
 
     def __post_init__(self) -> None:

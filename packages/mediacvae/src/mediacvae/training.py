@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cytosol import ranks
 from mediacvae import dataset as datasets
 from mediacvae.base import FOLDS, KernelBase
 from mediacvae.config import TrainConfig
@@ -49,11 +50,12 @@ def train(
 
     began = time.monotonic()
     out = Path(out)
-    if not (force or resume):
+    if ranks.first() and not (force or resume):
         saving.refuse_existing(out)  # before hours of training, not after
     data = datasets.read(Path(dataset))
     model, history = fit(data, config, out=out / RUNS, resume=resume, force=force)
-    saving.save(model, out, force=force or resume)
+    if ranks.first():
+        saving.save(model, out, force=force or resume)
     return {"elapsed_seconds": time.monotonic() - began, "save_path": str(out), "history": history}
 
 

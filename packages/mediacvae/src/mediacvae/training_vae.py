@@ -19,6 +19,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from cytosol import ranks
 from cytosol.config import to_dict
 from cytosol.files import write_atomically
 from cytosol.options import TrainerOptions
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mediacvae.config import TrainConfig
 
 SETTINGS = "settings.json"  # of a run, beside its checkpoints
-FREE = {"device", "draws", "share", "simulation"}  # settings that a run does not depend on
+FREE = {"device", "draws", "share", "simulation", "trainer"}  # settings that a run does not depend on
 BLOCK = 4096  # pairs looked at together after a phase
 WARMUP = 0.1  # share of a phase's steps over which the learning rate rises
 
@@ -149,7 +150,8 @@ def learn(
     if not phases:
         msg = f"curriculum_phases: no pair of {', '.join(config.curriculum_phases)} to learn from"
         raise ValueError(msg)
-    _claim(out, config, resume=resume, force=force)
+    if ranks.first():
+        _claim(out, config, resume=resume, force=force)
     histories, rng = [], np.random.default_rng(config.seed)
     for at, kind in enumerate(phases):
         before = np.flatnonzero(np.isin(own, phases[:at]))
@@ -158,11 +160,14 @@ def learn(
         data = Pairs(
             media, conditions, pairs[rows], genus, alone, share=config.library, seed=config.seed + at
         )
-        batch = min(config.batch_size, max(len(data), 2))  # of one, there is no batch norm
+        batch = _shared_batch(
+            min(config.batch_size, max(len(data), 2)), config
+        )  # of one, there is no batch norm
         steps = max(1, -(-config.epochs * len(data) // (len(phases) * batch)))
         options = TrainerOptions(
             max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 6), val_every=steps,
-            checkpoint_every=max(steps // 4, 50), device=config.device,
+            checkpoint_every=max(steps // 4, 50), device=config.device, devices=config.trainer.devices,
+            nodes=config.trainer.nodes, strategy=config.trainer.strategy,
         )  # fmt: skip
         module = VaeTraining(net, config, steps=steps, begun=at > 0)
         history = fit(
@@ -178,6 +183,20 @@ def learn(
         histories.append(history.assign(phase=kind, **kept))
     net = net.eval().requires_grad_(requires_grad=False)
     return net, pd.concat(histories, ignore_index=True)
+
+
+def _shared_batch(size: int, config: TrainConfig) -> int:
+    """The largest batch of at most `size` that all processes have the same share of; two samples a process at least."""
+    several = config.trainer.processes
+    if several == 1:
+        return size
+    if size < 2 * several:
+        msg = (
+            f"trainer.devices * trainer.nodes = {several}: expected at most half of the samples a step, "
+            f"which are {size} here; ask for fewer processes or a larger batch_size"
+        )
+        raise ValueError(msg)
+    return size - size % several
 
 
 def _claim(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> None:

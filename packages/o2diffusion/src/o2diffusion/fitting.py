@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
+from cytosol import ranks
 from cytosol.bundle import BundleError
 from cytosol.manifest import MANIFEST
 from o2diffusion import chem
@@ -48,7 +49,8 @@ def train(
     """
     from o2diffusion.training import build, train_network  # Lightning is slow to load and only needed here
 
-    if out is not None and (Path(out) / MANIFEST).exists() and not (force or resume):
+    writes = out is not None and ranks.first()
+    if out is not None and writes and (Path(out) / MANIFEST).exists() and not (force or resume):
         msg = f"{out} already holds a model; pass force to replace it, or choose another directory"
         raise BundleError(msg)
     config = Config() if config is None else config
@@ -80,7 +82,7 @@ def train(
         )
         model = OxygenModel(net.eval(), config, known, history)
         model.notes = notes
-        if out is not None:
+        if out is not None and writes:
             model.save(out, force=True)
     return model
 

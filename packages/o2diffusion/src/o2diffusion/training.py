@@ -15,6 +15,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cytosol import ranks
 from cytosol.schedules import lognormal_sigmas
 from cytosol.trainer import cosine_warmup, fit, step_generator
 from o2diffusion.drugs import set_dose_reference
@@ -249,5 +250,6 @@ def train_network(
                 collate=data.collate,
             )
     history = pd.concat(histories, names=["run"]).reset_index("run").reset_index(drop=True)
-    history.to_csv(out / "history.csv", index=False)
+    if ranks.first():
+        history.to_csv(out / "history.csv", index=False)
     return history

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, ranks
 from mediacvae.verbs import common
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def _size(data: Dataset) -> str:
 
 
 @cli.resumable()
+@ranks.only_first_speaks
 def train(
     *,
     dataset: Annotated[Path, typer.Option("--dataset", metavar="DATASET", help="Made by `build`.")],
@@ -127,7 +128,8 @@ def train(
     from cytosol.config import save as save_config
     from cytosol.files import write_atomically
 
-    cli.refuse_existing(out, force=force, resume=resume)
+    if ranks.first():
+        cli.refuse_existing(out, force=force, resume=resume)
     chosen = common.recipe(config, overrides, seed=seed, device=device)  # before what takes seconds to load
     from mediacvae.config import unread
     from mediacvae.training import train as learn
@@ -135,6 +137,8 @@ def train(
     common.say_all(unread(chosen))
 
     made = learn(chosen, dataset=dataset, out=out, resume=resume, force=force)
+    if not ranks.first():
+        return
     save_config(chosen, out / RECIPE)
     history = made["history"]
     (out / HISTORY).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, ranks
 from o2diffusion.verbs import common
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Start = Annotated[
 
 
 @cli.resumable()
+@ranks.only_first_speaks
 def train(
     *,
     data: common.Data,
@@ -41,7 +42,8 @@ def train(
     overrides: cli.Overrides,
 ) -> None:
     """Train a model on a table, for instance: train --data T --events E --out DIR trainer.max_steps=4000."""
-    cli.refuse_existing(out, force=force, resume=resume)
+    if ranks.first():
+        cli.refuse_existing(out, force=force, resume=resume)
     origin = None if start is None else common.the_model(None if start == DEFAULT else Path(start), "cpu")
     chosen = plan(config, overrides, seed=seed, device=device, start=origin)
     model = fit(data, events, chosen, out, start=origin, smiles=smiles, resume=resume, force=force)
@@ -93,7 +95,7 @@ def fit(
         force=force,
         notes=notes,
     )
-    if out is not None:
+    if out is not None and ranks.first():
         save(model.config, out / RECIPE)
     return model
 

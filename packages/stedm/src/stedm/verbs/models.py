@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, ranks
 from stedm.names import DRAWN, HOW, KIN, MADE, SD
 from stedm.verbs import common
 
@@ -24,6 +24,7 @@ RECIPE, HISTORY, CHECKPOINTS = "config.yaml", "history.csv", "runs"
 
 
 @cli.resumable()
+@ranks.only_first_speaks
 def train(
     *,
     data: common.Data,
@@ -45,12 +46,15 @@ def train(
     from cytosol.config import save as save_config
     from stedm import learning, saving
 
-    cli.refuse_existing(out, force=force, resume=resume)
+    if ranks.first():
+        cli.refuse_existing(out, force=force, resume=resume)
     chosen = common.recipe(config, overrides, seed=seed, device=device)
     _, tissue = common.cells_of(data, spatial_key=spatial_key, dim=dim)
     learned = tissue if val_section is None else tissue.without([val_section])
     learned = common.teaching(learned, dim)
     model = learning.fit(learned, chosen, dim=dim, out=out / CHECKPOINTS, resume=resume)
+    if not ranks.first():
+        return
     saving.save(model, out, force=force or resume)
     save_config(chosen, out / RECIPE)
     if model.history is not None:

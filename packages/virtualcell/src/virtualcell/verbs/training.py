@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cytosol import cli
+from cytosol import cli, ranks
 from virtualcell.verbs import common
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ Dose = typer.Option(metavar="KEY", help="Column of obs with numbers: how much wa
 
 
 @cli.resumable()
+@ranks.only_first_speaks
 def train(
     *,
     data: common.Data,
@@ -59,7 +60,8 @@ def train(
     from cytosol.config import save as save_config
     from virtualcell.config import EmbeddingConfig
 
-    cli.refuse_existing(out, force=force, resume=resume)
+    if ranks.first():
+        cli.refuse_existing(out, force=force, resume=resume)
     chosen = _settings(task, config, overrides, model=model, seed=seed, device=device)
     files = {"pathways": pathways, "network": network, "compartments": compartments}
     annotations = {name: file for name, file in files.items() if file is not None}
@@ -77,6 +79,8 @@ def train(
     else:
         made = _perturbation(source, chosen, out, **run, **keys)
         after = f"perturb {out} --data CONTROLS.h5ad --perturbation P"
+    if not ranks.first():
+        return
     save_config(chosen, out / RECIPE)
     typer.echo(f"{out}: {made}; next: virtualcell {after} --out G.h5ad")
 
@@ -124,7 +128,8 @@ def _perturbation(
     made = fit_responder(
         source, config, out=out / RUNS, annotations=annotations, resume=resume, condition_key=key, **keys
     )
-    save_responder(made, out, force=force or resume)
+    if ranks.first():
+        save_responder(made, out, force=force or resume)
     loaded = () if made.loader is None else made.loader.notes[len(source.notes) :]
     common.say_all(dict.fromkeys((*made.model.seen.notes, *loaded)))
     told, used = made.model.facts, made.model.correction.used
@@ -154,8 +159,9 @@ def _embedding(
 
     made = fit_embedding(source, config, out=out / RUNS, annotations=annotations, resume=resume, force=force)
     common.say_all(made.loader.notes[len(source.notes) :])
-    save_embedding(made, out, force=force or resume)
-    if made.history is not None:
+    if ranks.first():
+        save_embedding(made, out, force=force or resume)
+    if made.history is not None and ranks.first():
         made.history.to_csv(out / HISTORY, index=False)
     genes, steps = len(made.loader.features.genes), made.facts["steps"]
     return f"{config.model}, {len(source)} cells, {genes} genes, {steps} steps"
