@@ -17,19 +17,27 @@ BATCH = 8
 
 
 class Net(pl.LightningModule):
-    """Noise for the whole batch, of which each process takes the rows that it holds."""
+    """Noise for the whole batch, of which each process takes the rows that it holds.
+
+    The loss never reaches `unheard`, and `late` only in the second half of a batch: in one of two processes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(1)
             self.net = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 1))
+        self.late, self.unheard = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))
 
     def training_step(self, batch, _):
         x, y = batch
         noise = torch.randn(BATCH, 3, generator=step_generator(5, self.global_step))
         first = self.global_rank * len(x)
-        return ((self.net(x + 0.1 * noise[first : first + len(x)]) - y) ** 2).mean()
+        errors = self.net(x + 0.1 * noise[first : first + len(x)]) - y
+        half = max(0, BATCH // 2 - first)
+        if half < len(x):
+            errors = torch.cat([errors[:half], errors[half:] + self.late])
+        return (errors**2).mean()
 
     def validation_step(self, batch, _):
         x, y = batch

@@ -10,7 +10,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from cytosol import ranks
 from cytosol.device import pick_device
-from cytosol.sharding import Sharded
+from cytosol.sharding import Sharded, Together
 
 if TYPE_CHECKING:
     from cytosol.options import Processes, TrainerOptions
@@ -29,7 +29,7 @@ def strategy(options: Processes) -> Any:
     """Lightning's word, or object, for what each process holds."""
     if options.processes == 1:
         return "auto"
-    return Sharded() if options.strategy == "fsdp" else "ddp"
+    return Sharded() if options.strategy == "fsdp" else Together()
 
 
 def check_processes(options: TrainerOptions) -> None:

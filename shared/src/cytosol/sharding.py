@@ -23,7 +23,20 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-class Sharded(DDPStrategy):
+class Together(DDPStrategy):
+    """DDP of a loss that need not reach all weights, nor the same ones in each process.
+
+    Such a weight gets a gradient of 0: DDP waits for all of them, and all processes must scatter the same ones.
+    """
+
+    def training_step(self, *args: Any, **words: Any) -> Any:
+        """The loss of one process, (), with every weight that is learned in its graph."""
+        module: Any = self.lightning_module
+        loss = super().training_step(*args, **words)
+        return loss + 0.0 * sum(weight.sum() for weight in module.parameters() if weight.requires_grad)
+
+
+class Sharded(Together):
     """The whole module is one group: gathered before `training_step`, its gradients scattered after it."""
 
     def configure_ddp(self) -> None:
