@@ -18,7 +18,6 @@ class Flow(NamedTuple):
     keys: Words  # of `train`: few steps of a small network
     predict: Words  # {model} and {out} stand for what they are
     made: str  # name of the predicted file
-    batch_key: str
 
 
 FLOWS = {
@@ -32,7 +31,6 @@ FLOWS = {
         predict=("impute", "{model}", "--data", "plate/data.csv", "--events", "plate/events.csv",
                  "--draws", "4", "--out", "{out}"),
         made="filled.csv",
-        batch_key="trainer.batch_size",
     ),
     "virtualcell": Flow(
         prepare=(("simulate", "--out", "world", "cells=40", "genes=40", "knockouts=1", "stimuli=1", "hours=[6]"),),
@@ -40,7 +38,6 @@ FLOWS = {
         keys=("trainer.max_steps=4", "trainer.batch_size=8", "genes=30"),
         predict=("embed", "{model}", "--data", "world/cells.h5ad", "--out", "{out}"),
         made="embedded.h5ad",
-        batch_key="trainer.batch_size",
     ),
     "mediacvae": Flow(
         prepare=(
@@ -55,7 +52,6 @@ FLOWS = {
         keys=("epochs=1", "draws=4"),
         predict=("rank", "{model}", "--genome", "world/genomes/SIMG_00001.1.fna.gz", "--out", "{out}"),
         made="ranks.csv",
-        batch_key="batch_size",
     ),
     "stedm": Flow(
         prepare=(("simulate", "--out", "tissue.h5ad", "simulation.cells=100", "simulation.sections=3"),),
@@ -64,7 +60,6 @@ FLOWS = {
               "networks.draws=1", "pairs.use=false"),
         predict=("reconstruct", "{model}", "--data", "tissue.h5ad", "--out", "{out}"),
         made="placed.h5ad",
-        batch_key="trainer.batch_size",
     ),
 }  # fmt: skip
 

@@ -55,8 +55,15 @@ def test_two_processes_train_one_model(
 
 
 @pytest.mark.slow
-def test_processes_in_another_number_than_asked_for_are_refused(tmp_path: Path) -> None:
-    done = together(tmp_path, "stedm", "train", "--data", "tissue.h5ad", "--out", "model", "trainer.devices=3",
-                    "trainer.batch_size=6")  # fmt: skip
+def test_processes_in_another_number_than_asked_for_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app, flow = importlib.import_module("stedm.cli").app, flows.FLOWS["stedm"]
+    for words in flow.prepare:
+        assert cli.run(app, list(words)) == 0
+    more = ("trainer.devices=3", "trainer.batch_size=6")
+    done = together(tmp_path, "stedm", *flows.train("stedm", "model", *more))
     assert done.returncode != 0
-    assert not (tmp_path / "model").exists()
+    assert "stedm: torchrun started 2 processes and devices * nodes is 3" in done.stderr
+    assert not (tmp_path / "model/manifest.json").exists()
