@@ -33,7 +33,7 @@ FLOWS = {
         made="filled.csv",
     ),
     "virtualcell": Flow(
-        prepare=(("simulate", "--out", "world", "cells=40", "genes=40", "knockouts=1", "stimuli=1", "hours=[6]"),),
+        prepare=(("simulate", "--out", "world", "cells=40", "genes=40", "knockouts=2", "stimuli=1", "hours=[6]"),),
         train=("train", "--data", "world/cells.h5ad", "--task", "embedding"),
         keys=("trainer.max_steps=4", "trainer.batch_size=8", "genes=30"),
         predict=("embed", "{model}", "--data", "world/cells.h5ad", "--out", "{out}"),

@@ -17,7 +17,7 @@ SOURCES = sorted([*ROOT.glob("shared/src/**/*.py"), *ROOT.glob("packages/*/src/*
 RESERVED = {
     "omegaconf": ("cytosol/config.py",),
     "yaml": ("cytosol/config.py",),
-    "typer": ("cytosol/cli.py", "cytosol/commands.py", "*/cli", "*/verbs"),
+    "typer": ("cytosol/cli.py", "cytosol/commands.py", "cytosol/many.py", "*/cli", "*/verbs"),
     "lightning": (
         "cytosol/trainer.py",
         "cytosol/run.py",
