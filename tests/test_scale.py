@@ -49,7 +49,7 @@ def test_two_processes_train_one_model(
     assert len(notes) == len(set(notes))
     assert cli.run(app, flows.predict(name, "model", flow.made)) == 0
     assert Path(flow.made).stat().st_size > 0
-    # the same again, with more steps, is a run that goes on
+    # again with --resume: the run is complete and is taken up by all processes as it is
     done = together(tmp_path, name, *flows.train(name, "model", "trainer.devices=2", "--resume"))
     assert done.returncode == 0, done.stderr
 

@@ -58,7 +58,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed(folder: Path, wheels: Path, name: str, python: str = sys.executable) -> Path:
     """What a user gets who installs one wheel: it, the core, and what they declare; nothing of development."""
-    lock = folder.with_suffix(".pylock.toml")
+    lock = folder.with_name("pylock.toml")  # uv takes no other name
     uv("venv", "--python", python, folder)
     export = ("export", "--frozen", "--no-dev", "--no-emit-workspace", "--format", "pylock.toml")
     uv(*export, "--package", name, "--output-file", lock)
