@@ -32,7 +32,7 @@ class Together(DDPStrategy):
     def training_step(self, *args: Any, **words: Any) -> Any:
         """The loss of one process, (), with every weight that is learned in its graph."""
         module: Any = self.lightning_module
-        loss = super().training_step(*args, **words)
+        loss: Any = super().training_step(*args, **words)
         return loss + 0.0 * sum(weight.sum() for weight in module.parameters() if weight.requires_grad)
 
 
