@@ -31,7 +31,7 @@ def together(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("strategy", ["ddp"])
 @pytest.mark.parametrize("name", sorted(flows.FLOWS))
 def test_two_processes_train_one_model(
     name: str, strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
