@@ -61,6 +61,9 @@ def test_what_is_dropped_is_said():
 
 def test_bad_gene_sets_are_refused(tmp_path):
     refused(lambda: read_gene_sets(written(tmp_path / "a.gmt", "s\tx\tA\ns\tx\tB\n")), "lines 1 and 2", "'s'")
+    assert read_gene_sets(written(tmp_path / "t.tsv", "gene\tpathway\nA\ts\nB\ts\n")).sets == {
+        "s": ("A", "B")
+    }
     refused(lambda: read_gene_sets(written(tmp_path / "b.gmt", "")), "none")
     refused(lambda: read_gene_sets(written(tmp_path / "c.gmt", "no tabs here")), "line 1", "tabs")
     refused(lambda: read_gene_sets(tmp_path / "d.gmt"), "there is none")
@@ -129,6 +132,8 @@ def test_edges_are_the_same_from_every_kind_of_file(tmp_path):
 
 def test_bad_networks_are_refused(tmp_path):
     head = "tf\ttarget\tmor\n"
+    with pytest.raises(DataError, match=r"there is gene, place$"):  # the columns, and nothing else
+        read_network(written(tmp_path / "p.tsv", "gene\tplace\nA\tB\n"))
     refused(lambda: read_network(written(tmp_path / "a.tsv", head + "A\tB\tx\n")), "line 2", "'x'")
     refused(
         lambda: read_network(written(tmp_path / "a.tsv", head + "A\tB\t1\t2\n")), "line 2", "3 fields", "4"

@@ -171,6 +171,9 @@ def test_a_training_that_was_stopped_goes_on_where_it_says(folder, capsys, caplo
     assert len(said) == 1
     assert sh(*words, "--resume") == 0
     assert "continuing at step 4" in caplog.text
+    if task == "perturbation":
+        assert "trial 2 of 4" in caplog.text
+        assert "of what trees correct was of use (0: none, 1: all): it is" in capsys.readouterr().err
     assert sh(*use, "--out", made) == 0
     assert f"task: {task}" in (out / "config.yaml").read_text()
 

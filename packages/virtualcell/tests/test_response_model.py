@@ -75,7 +75,7 @@ def sets(tmp_path_factory):
 def responder(data, sets, tmp_path_factory):
     keep = ~((data.obs["cell_type"] == "T") & (data.obs["perturbation"] == "stim"))
     return fit_responder(
-        data[keep].copy(), replace(QUICK, model="HierarchicalGeneModel"), out=tmp_path_factory.mktemp("run"),
+        data[keep].copy(), replace(QUICK, model="HierarchicalGeneModel"), out=str(tmp_path_factory.mktemp("run")),
         context_key="cell_type", annotations={"pathways": sets},
     )  # fmt: skip
 

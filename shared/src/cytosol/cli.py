@@ -35,10 +35,12 @@ LONGEST = 1_000  # characters of an error line; a library's own message may be a
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="F.yaml", help="Recipe: only what differs.")
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Random seed; without it, the recipe's.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Random seed; without it, the recipe's or 0.")
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to compute.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what lies in --out.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what lies in --out.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there already.")]
 Overrides = Annotated[
     list[str],
     typer.Argument(

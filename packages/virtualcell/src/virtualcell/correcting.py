@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from virtualcell.rows import Lesson, Rows
 
+LOG = logging.getLogger(__name__)
 FOLDS = 4
 BELIEVED = 0.25  # least share of a held-out correction at which corrections are used
 
@@ -70,7 +72,8 @@ def held_share(
     """
     above = below = 0.0
     parts = folds(lessons)
-    for held in parts if len(parts) > 1 else []:
+    for i, held in enumerate(parts if len(parts) > 1 else [], 1):
+        LOG.info("trial %d of %d: is a correction of use in contexts held out?", i, len(parts))
         trial = fit([lesson for lesson, out in zip(lessons, held, strict=True) if not out])
         for lesson, own, out in zip(lessons, words, held, strict=True):
             if not out or lesson.weight < 1:

@@ -96,7 +96,7 @@ def fit_embedding(
     source: CellSource | AnnData | Path | str,
     config: EmbeddingConfig,
     *,
-    out: Path,
+    out: Path | str,
     annotations: dict[str, Any] | None = None,
     vectors: Vectors | Path | str | None = None,
     held: CellSource | AnnData | Path | str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def _packed(
 
 
 def read_gene_sets(path: str | os.PathLike[str]) -> GeneSets:
-    """Sets from a GMT file (name, description, genes; .gz or not), or a table with columns `pathway, gene`.
+    """Sets from a GMT file (name, description, genes; .gz or not), or a table `pathway, gene`.
 
     An empty set is passed over and counted, a gene given twice in a set is taken once and counted, a set given twice
     with the same genes is taken once; with other genes it is a DataError.
@@ -96,10 +97,13 @@ def read_gene_sets(path: str | os.PathLike[str]) -> GeneSets:
     path = checked_path(path)
     if path.suffix in (".npz", ".parquet"):
         return _of_table(path)
+    lines = read_lines(path)
+    if lines and {"pathway", "gene"} <= set(re.split("[\t,]", lines[0].lstrip("#").lower())):
+        return _of_table(path)
     sets: dict[str, tuple[str, ...]] = {}
     at: dict[str, int] = {}
     empty = repeated = twice = 0
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         name, *rest = (word.strip() for word in line.split("\t"))
@@ -118,7 +122,8 @@ def read_gene_sets(path: str | os.PathLike[str]) -> GeneSets:
             repeated += 1
         else:
             refuse(
-                f"{path}: set {name!r} is in lines {at[name]} and {number} with different genes: expected one"
+                f"{path}: set {name!r} is in lines {at[name]} and {number} with different "
+                "genes: expected a set a line (GMT: name, description, genes)"
             )
     if not sets:
         refuse(f"{path}: expected gene sets, there is none with a gene in it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,6 @@ from virtualcell.writing import predicted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from anndata import AnnData
 
@@ -161,7 +161,7 @@ def fit_responder(
     data: CellSource | AnnData | Path | str,
     config: ResponseConfig,
     *,
-    out: Path,
+    out: Path | str,
     condition_key: str | None = None,
     control: str = CONTROL,
     context_key: str | None = None,
@@ -172,6 +172,7 @@ def fit_responder(
 ) -> Responder:
     """Learn from cells at rest and perturbed ones.
 
+    out: directory of the runs of its networks (history, checkpoints).
     condition_key: the column of obs that says what was done to a cell, as `populations.condition_column` has it.
     context_key: a column, or several with commas between (`cell_type,time`). dose_key: a column of numbers.
     annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and network also say
@@ -196,7 +197,7 @@ def fit_responder(
     genes = [str(gene) for gene in populations.genes]
     biology, loader = biology_of(config.model, source, controls, given, genes=genes)
     spread = _overdispersion(source, labels, contexts) if source.about.kind == "counts" else None
-    made = learn(seen, config, biology, out=out, dispersion=spread, resume=resume)
+    made = learn(seen, config, biology, out=Path(out), dispersion=spread, resume=resume)
     keys = {
         "condition_key": condition_key,
         "control": control,

@@ -49,7 +49,7 @@ class Regulation(GroupStep):
             types = np.where(own >= 0, own, types)
             notes.append(f"gene_type_annotation_file: {int((own >= 0).sum())} of {g} genes have a type")
         if given is None and options.gene_type_annotation_file is None:
-            return cls({}, {}, ("interaction_matrix_file: none is given, no gene_types are made",))
+            return cls({}, {}, ("interaction_matrix_file (--network): none is given: no gene_types",))
         arrays |= {"regulator": (types & TF) > 0, "target": (types & TARGET) > 0}
         words |= {"regulators": int(arrays["regulator"].sum()), "targets": int(arrays["target"].sum())}
         return cls(arrays, words, tuple(notes))

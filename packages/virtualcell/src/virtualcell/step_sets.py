@@ -29,7 +29,7 @@ class Pathways(GroupStep):
         """Membership of the genes seen."""
         sets = _sets(options.pathway_annotation_file, read_gene_sets)
         if sets is None:
-            return cls({}, {}, ("pathway_annotation_file: none is given, no pathway_ids are made",))
+            return cls({}, {}, ("pathway_annotation_file (--pathways): none is given: no pathway_ids",))
         made = sets.membership(
             seen.features, most_sets=options.num_pathways, most_per_gene=options.max_pathways_per_gene
         )
@@ -53,7 +53,11 @@ class Compartments(GroupStep):
         """Membership of the genes seen."""
         sets = _sets(options.compartment_annotation_file, read_compartments)
         if sets is None:
-            return cls({}, {}, ("compartment_annotation_file: none is given, no compartment_ids are made",))
+            return cls(
+                {},
+                {},
+                ("compartment_annotation_file (--compartments): none is given: no compartment_ids",),
+            )
         made = sets.membership(
             seen.features, most_sets=options.num_compartments, most_per_gene=options.max_compartments_per_gene
         )
@@ -100,7 +104,7 @@ class Scales(GroupStep):
         else:
             levels = [_by_components(seen.values, count) for count in counts]
             notes = (
-                "pathway_annotation_file: none is given, genes are grouped by the components of the cells",
+                "pathway_annotation_file (--pathways): none is given, genes are grouped by the components of the cells",
             )
         ids = np.stack(levels, axis=1)
         arrays = {"ids": ids}

@@ -88,7 +88,7 @@ def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Se
         columns, start = _text(path)
     for name in needed:
         if name not in columns:
-            refuse(f"{path}: expected a column {name!r}, {nearest(name, columns)}")
+            refuse(f"{path}: expected a column {name!r}, {nearest(name, [one for one in columns if one])}")
     kept = {name: columns[name] for name in (*needed, *optional) if name in columns}
     lines = columns.get("", [str(start + i) for i in range(len(kept[needed[0]]))])
     table = Table(path, kept, [int(line) for line in lines])

@@ -13,6 +13,7 @@ from virtualcell.verbs import common
 
 if TYPE_CHECKING:
     from virtualcell.config import EmbeddingConfig
+    from virtualcell.predictor import ResponseModel
     from virtualcell.response_config import ResponseConfig
     from virtualcell.sources import CellSource
 
@@ -132,16 +133,25 @@ def _perturbation(
         save_responder(made, out, force=force or resume)
     loaded = () if made.loader is None else made.loader.notes[len(source.notes) :]
     common.say_all(dict.fromkeys((*made.model.seen.notes, *loaded)))
-    told, used = made.model.facts, made.model.correction.used
-    common.say(
-        f"note: {told['lessons']} lessons of perturbations seen in other contexts; held-out ones took "
-        f"{told['held_out_share']:.2f} of what trees correct: {'used' if used else 'not used'}"
-    )
+    common.say(f"note: {_corrected(made.model)}")
     if "context_key" not in keys:
         common.say(
             "note: all cells are of one context: trees and networks learn from how contexts differ (--context-key)"
         )
-    return f"{len(made.model.seen.conditions)} conditions, {len(source)} cells, {len(made.model.genes)} genes"
+    perturbed = f"{len(made.model.seen.conditions)} perturbed populations"
+    return f"{perturbed}, {len(source)} cells, {len(made.model.genes)} genes"
+
+
+def _corrected(model: ResponseModel) -> str:
+    """Whether trees and networks correct the simple predictions, and what decided it."""
+    config, lessons = model.config, model.facts["lessons"]
+    if not (config.trees.use or config.network.use):
+        return "trees and networks are switched off: simple methods answer"
+    if not lessons:
+        return "no perturbation is seen in three contexts: simple methods answer, trees and networks are not used"
+    what = "trees" if config.trees.use else "a network"
+    taken = f"with contexts held out, {model.facts['held_out_share']:.2f} of what {what} correct was of use"
+    return f"{taken} (0: none, 1: all): {'it is used' if model.correction.used else 'it is not used'}"
 
 
 def _embedding(
