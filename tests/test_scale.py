@@ -30,9 +30,15 @@ def together(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+RUNS = [(name, "ddp") for name in sorted(flows.FLOWS)]
+RUNS += [
+    ("mediacvae", "fsdp"),
+    ("stedm", "fsdp"),
+]  # others have weights of a single number, which have no shares
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp"])
-@pytest.mark.parametrize("name", sorted(flows.FLOWS))
+@pytest.mark.parametrize(("name", "strategy"), RUNS)
 def test_two_processes_train_one_model(
     name: str, strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,8 +40,15 @@ class Sharded(Together):
     """The whole module is one group: gathered before `training_step`, its gradients scattered after it."""
 
     def configure_ddp(self) -> None:
-        """Begin with the first process's weights everywhere, then keep a share of each."""
+        """Begin with the first process's weights everywhere, then keep a share of each.
+
+        Raises ValueError for a module with weights of a single number: torch's FSDP has no shares of them.
+        """
         module: Any = self.model
+        for name, weight in module.named_parameters():
+            if not weight.ndim:
+                msg = f"strategy = 'fsdp': the weight {name} is a single number and has no shares; take ddp"
+                raise ValueError(msg)
         for tensor in (*module.parameters(), *module.buffers()):
             torch.distributed.broadcast(tensor.data, 0)
         fully_shard(module, mesh=init_device_mesh(self.root_device.type, (self.world_size,)))
