@@ -140,6 +140,8 @@ def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, when, old):
 def test_an_unfinished_training_is_told_from_what_is_no_model(tmp_path):
     (tmp_path / "m" / "runs" / "net" / "checkpoints").mkdir(parents=True)
     refused(tmp_path / "m", "training is unfinished", "--resume finishes it")
+    write(tmp_path / "m" / "one")
+    refused(tmp_path / "m", "is not a model")  # a folder of models
     assert load_bundle(write(tmp_path / "m"), kinds=["net"]).kind == "net"
 
 
@@ -228,7 +230,8 @@ def test_foreign_manifests(tmp_path):
     (root / MANIFEST).write_bytes(good.replace(b"0.1", b"0.2", 1))
     refused(root, "altered")
     (root / MANIFEST).write_bytes(good)
-    refused(root, "'net' of pkg", "other, some", kinds={"some", "other"})
+    refused(root, "'net' of pkg", "other, some", "the package that wrote it", kinds={"some", "other"})
+    refused(root, "'net' of pkg", "pkg.some", "name one of these", kinds={"pkg.some"})
 
 
 def test_weights_that_are_not_what_the_manifest_lists(tmp_path):

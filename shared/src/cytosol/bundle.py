@@ -119,10 +119,11 @@ def load_bundle(path: str | os.PathLike[str], *, kinds: Collection[str]) -> Bund
     root = Path(path)
     manifest = read_manifest(root)
     if manifest["kind"] not in kinds:
-        known = ", ".join(sorted(kinds))
+        known, package = ", ".join(sorted(kinds)), manifest["package"]
+        ours = all(kind.partition(".")[0] == package for kind in kinds)
+        next_ = "name one of these" if ours else "open it with the package that wrote it"
         msg = (
-            f"{root / MANIFEST}: model kind '{manifest['kind']}' of {manifest['package']} is not one of "
-            f"{known}; open it with the package that wrote it"
+            f"{root / MANIFEST}: model kind '{manifest['kind']}' of {package} is not one of {known}; {next_}"
         )
         raise BundleError(msg)
     ((name, declared),) = manifest["files"].items()

@@ -113,7 +113,12 @@ def _read(file: Path) -> bytes:
 
 
 def _begun(directory: Path) -> bool:
-    """Whether a training began here: its checkpoints lie in a directory of their own, a few levels down at most."""
+    """Whether a training began here: its checkpoints lie in a directory of their own, a few levels down at most.
+
+    Not where finished models lie in it: then it is a folder of models.
+    """
+    if any(directory.glob(f"*/{MANIFEST}")):
+        return False
     return any(any(directory.glob("*/" * depth + CHECKPOINTS)) for depth in range(4))
 
 
