@@ -119,6 +119,11 @@ def test_one_never_seen_is_answered_by_its_kin_and_loses_its_own_gene(data, resp
     like = responder.model.seen.populations.delta("NK", "A")
     assert pearson(change, like) > 0.5
     assert responder.model.question("C") == "new"
+    (note,) = responder.model.notes("C")
+    assert note.startswith("C: never seen in training: answered by what its kin do (")
+    assert note.index("A ") < note.index("stim ")
+    assert responder.model.notes("stim+C")[0] == "stim+C: never seen together: the sum of C and stim"
+    assert responder.model.notes("stim") == ()
     assert responder.perturb(data, "C", context="NK").n_obs == 120
 
 

@@ -108,8 +108,20 @@ class ResponseModel:
 
     def notes(self, perturbation: str) -> tuple[str, ...]:
         """What is to be said of how a perturbation is answered."""
-        parts = self.seen.populations.parts(perturbation)
-        return tuple(filter(None, (beyond(part, self.seen.names) for part in parts)))
+        parts, terms = self.seen.populations.parts(perturbation), self.terms(perturbation)
+        told = [beyond(part, self.seen.names) for part in parts]
+        if len(parts) > 1 and len(terms) > 1:
+            told.append(f"{perturbation}: never seen together: the sum of {' and '.join(terms)}")
+        return tuple(
+            [note for note in told if note] + [self._kin(t) for t in terms if self.question(t) == "new"]
+        )
+
+    def _kin(self, name: str) -> str:
+        """Who answers for a perturbation that was never seen: the three that count most."""
+        weights = bases.kin_weights(self.seen, name)
+        most = sorted(weights, key=lambda other: -weights[other])[:3]
+        kin = ", ".join(f"{other} {weights[other]:.0%}" for other in most)
+        return f"{name}: never seen in training: answered by what its kin do ({kin})"
 
     def terms(self, perturbation: str) -> dict[str, float]:
         """What an answer is the weighted sum of: perturbations seen or new; dose 0 adds nothing, and is no term."""
