@@ -15,36 +15,21 @@ import logging
 import os
 import platform
 import sys
-import tempfile
 import time
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
 import torch
+from held_out import DONE, FILE, OWN, Fold, all_of, scores, write
 
-from virtualcell import baselines, metrics
+from virtualcell import baselines
 from virtualcell.biology import biology_of
-from virtualcell.correcting import Correction
-from virtualcell.counting import overdispersion
 from virtualcell.evaluation import best_ridge
-from virtualcell.experience import experience
-from virtualcell.known import Known
-from virtualcell.learning import learn
-from virtualcell.populations import log_values, read_populations
-from virtualcell.response_config import ResponseConfig
-from virtualcell.row_model import PLAIN, Biology
-from virtualcell.rows import lessons, seen_rows
-from virtualcell.sources import open_cells
-from virtualcell.training_rows import fit_net
-from virtualcell.transport import moved
-from virtualcell.writing import log_per, predicted_cells
+from virtualcell.row_model import PLAIN
 
 HERE = Path(__file__).parent
-FILE, CONDITION, CONTEXT, DONE = "kang_ifnb.h5ad", "condition", "cell_type", "stimulated"
 PARTS = {
     "pathways": "HierarchicalGeneModel",
     "time": "TemporalDynamicsModel",
@@ -59,114 +44,7 @@ TABLES = {
     "network": "trrust_v2_human.tsv.gz",
     "compartments": "compartments_go_cc.tsv.gz",
 }
-OWN = "virtualcell (default)"
 BARS = (0.05, 0.75)  # Pearson above ridge's, MSE times ridge's
-
-
-def all_of(folder: Path):
-    source = open_cells(folder / FILE)
-    populations = read_populations(source, perturbation_key=CONDITION, context_key=CONTEXT)
-    control = source.about.labels(CONDITION) == "control"
-    return source, experience(source, populations, control, Known())
-
-
-def dispersion(source, hidden: str) -> np.ndarray:
-    """Of all populations but the hidden one."""
-    labels, types = source.about.labels(CONDITION), source.about.labels(CONTEXT)
-    pairs = sorted(set(zip(types, labels, strict=True)) - {(hidden, DONE)})
-    rows = [np.flatnonzero((types == t) & (labels == c)) for t, c in pairs]
-    return overdispersion(source.__getitems__(own).counts for own in rows)
-
-
-def scores(made: np.ndarray, truth: np.ndarray, control: np.ndarray) -> dict[str, float]:
-    return metrics.score(made, truth, control).as_dict()
-
-
-def of_cells(made: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    return {
-        "gene-gene": metrics.correlation_agreement(made, truth),
-        "energy": metrics.energy_distance(made, truth),
-        "spread": metrics.spread(made, truth),
-    }
-
-
-class Fold:
-    """One type left out: what is learned without it, once for all seeds and parts."""
-
-    def __init__(self, source, whole, hidden: str) -> None:
-        self.source, self.hidden = source, hidden
-        populations = whole.populations
-        self.seen = whole.without(np.array([whole.conditions.index((hidden, DONE))]))
-        self.asked = whole.profile(hidden)
-        self.truth = populations.mean[populations.where(hidden, DONE)]
-        config = ResponseConfig()
-        bare = replace(config, network=replace(config.network, use=False))
-        self.model = learn(self.seen, bare, Biology(), out=Path("unused"))
-        self.lessons = list(lessons(self.seen))
-        self.rows = seen_rows(self.seen, DONE, self.asked)
-        types, labels = source.about.labels(CONTEXT), source.about.labels(CONDITION)
-        self.at_rest = np.flatnonzero((types == hidden) & (labels == "control"))
-        self.real = np.flatnonzero((types == hidden) & (labels == DONE))
-        self.controls = {
-            t: np.flatnonzero((types == t) & (labels == "control"))
-            for t in dict.fromkeys(populations.contexts)
-        }
-        self.dispersion = dispersion(source, hidden)
-
-    def simple(self) -> dict[str, np.ndarray]:
-        """Means by methods that draw nothing."""
-        told = baselines.run(self.seen.populations, self.hidden, DONE)
-        stages = self.model.correction.stages(self.rows)
-        ridge, similar = self.rows.simple
-        own = {
-            "ridge, own axes": ridge,
-            "like contexts, shrunk": similar,
-            "both": self.rows.base,
-            "+ trees": stages["trees"],
-        }
-        return told | {name: self.after(change) for name, change in own.items()}
-
-    def after(self, change: np.ndarray) -> np.ndarray:
-        return np.maximum(self.asked.mean + change, 0.0)
-
-    def nets(self, biology: Biology, seed: int, members: int) -> tuple:
-        config = ResponseConfig(seed=seed)
-        with tempfile.TemporaryDirectory() as folder:
-            return tuple(
-                fit_net(self.lessons, biology, config, out=Path(folder) / str(i), seed=seed * 1000 + i)
-                for i in range(members)
-            )
-
-    def answers(self, nets: tuple, words: dict) -> dict[str, np.ndarray]:
-        """Network alone, and the model's answer."""
-        whole = self.model.correction
-        told = Correction(whole.trees, nets, whole.share).stages(self.rows, words)
-        return {"network": self.after(told["network"]), "answer": self.after(told["answer"])}
-
-    def cells(self, after: np.ndarray, seed: int):
-        """Untouched cells moved to a mean, each twice, as `perturb` does."""
-        counts = self.source.__getitems__(np.tile(self.at_rest, 2)).counts
-        return moved(counts, self.asked.mean, after, self.dispersion, generator=np.random.default_rng(seed))
-
-    def populations(self, answer: np.ndarray, seed: int):
-        """Ways of making cells, (n, g) log values each; and the counts of ours."""
-        real = log_values(self.source.__getitems__(self.real)).toarray()
-        rest = log_values(self.source.__getitems__(self.at_rest)).toarray()
-        made = self.cells(answer, seed)
-        others = np.setdiff1d(list(self.seen.populations.seen_in(DONE)), [self.hidden]).tolist()
-        own = self.asked.mean
-        near = min(others, key=lambda t: float(np.linalg.norm(self.seen.profile(t).mean - own)))
-        types, labels = self.source.about.labels(CONTEXT), self.source.about.labels(CONDITION)
-        donors = log_values(
-            self.source.__getitems__(np.flatnonzero((types == near) & (labels == DONE)))
-        ).toarray()
-        ways = {
-            "cells: control cells as they are": rest,
-            "cells: control cells + predicted change": np.maximum(rest + answer - own, 0.0),
-            "cells: nearest type's": donors,
-            f"cells: {OWN}": log_per(made).toarray(),
-        }
-        return {name: of_cells(x, real) for name, x in ways.items()}, made
 
 
 def run(data: Path, seeds: int, *, parts: bool, keep: Path | None, path: Path) -> pd.DataFrame:
@@ -218,19 +96,62 @@ def run(data: Path, seeds: int, *, parts: bool, keep: Path | None, path: Path) -
     return table
 
 
-def write(folder: Path, fold: Fold, counts, seed: int) -> None:
-    """Predicted cells as `perturb` writes them, and the real ones with the controls."""
-    folder.mkdir(parents=True, exist_ok=True)
-    genes = [str(gene) for gene in fold.seen.populations.genes]
-    name = fold.hidden.replace("/", "_")
-    predicted_cells(counts, genes, DONE).write_h5ad(folder / f"{name}.{seed}.predicted.h5ad")
-    rows = np.concatenate([fold.real, fold.at_rest])
-    cells = fold.source.__getitems__(rows)
-    obs = pd.DataFrame({"perturbation": fold.source.about.labels(CONDITION)[rows]})
-    obs.index = [f"cell_{i}" for i in range(len(obs))]
-    made = anndata.AnnData(log_per(cells.counts), obs=obs)
-    made.var_names = genes
-    made.write_h5ad(folder / f"{name}.real.h5ad")
+MEASURES = ("pearson_delta", "pearson_top20", "mse", "overlap50")
+HEAD = ["| | Pearson delta | top 20 | MSE | overlap50 |", "|---|---|---|---|---|"]
+
+
+def line(name: str, mean: pd.DataFrame, spread: pd.DataFrame, label: str | None = None) -> str:
+    cells = []
+    for n in MEASURES:
+        digits = 5 if n == "mse" else 4
+        more = f" ± {spread.loc[name, n]:.{digits}f}" if spread.loc[name, n] > 10**-digits else ""
+        cells.append(f"{mean.loc[name, n]:.{digits}f}{more}")
+    return f"| {label or name} | " + " | ".join(cells) + " |"
+
+
+def bars(mean: pd.DataFrame, ridge: str) -> str:
+    own, to = mean.loc[OWN], mean.loc[ridge]
+    gain, times = own["pearson_delta"] - to["pearson_delta"], own["mse"] / to["mse"]
+    met = {True: "met", False: "missed"}
+    return (
+        f"Against the best of the eight ridges ({ridge.partition(', ')[2]}, chosen on these very cells): "
+        f"Pearson {gain:+.4f} (bar +{BARS[0]}: {met[gain >= BARS[0]]}), MSE {times:.3f} x (bar {BARS[1]}: "
+        f"{met[times <= BARS[1]]}), overlap50 {own['overlap50'] - to['overlap50']:+.4f} "
+        f"(bar 0: {met[own['overlap50'] >= to['overlap50']]})."
+    )
+
+
+def as_cells(mean: pd.DataFrame) -> list[str]:
+    """Ways of making cells."""
+    lines = ["| | gene-gene agreement | energy distance | spread |", "|---|---|---|---|"]
+    for name in [name for name in mean.index if name.startswith("cells: ")]:
+        row = mean.loc[name]
+        told = f"{row['gene-gene']:.3f} | {row['energy']:.3f} | {row['spread']:.3f}"
+        lines.append(f"| {name.removeprefix('cells: ')} | {told} |")
+    return lines
+
+
+def with_parts(mean: pd.DataFrame, spread: pd.DataFrame) -> list[str]:
+    """Each part beside none."""
+    there = [part for part in PARTS if f"with {part}" in mean.index]
+    if not there:
+        return []
+    rows = [line("one network", mean, spread, "no part")]
+    rows += [line(f"with {part}", mean, spread) for part in there]
+    rows += [line("network alone, one", mean, spread, "network alone, no part")]
+    rows += [line(f"network alone, with {part}", mean, spread) for part in there]
+    return ["", "## The cell model with each part", "",
+            "Trees and one network; a part's share is what changes against `no part`. Spread: over seeds.",
+            "", *HEAD, *rows]  # fmt: skip
+
+
+def by_type(table: pd.DataFrame, ridge: str) -> list[str]:
+    types = table.loc[table["method"].isin([OWN, ridge, "+ trees"])].groupby(["type", "method"], sort=False)
+    each = types[["pearson_delta", "mse", "overlap50"]].mean()
+    return ["| type | method | Pearson delta | MSE | overlap50 |", "|---|---|---|---|---|"] + [
+        f"| {t} | {m} | {row['pearson_delta']:.4f} | {row['mse']:.5f} | {row['overlap50']:.3f} |"
+        for (t, m), row in each.iterrows()
+    ]
 
 
 def report(table: pd.DataFrame, seeds: int) -> str:
@@ -240,74 +161,14 @@ def report(table: pd.DataFrame, seeds: int) -> str:
     ridge = best_ridge(simple.assign(perturbation=DONE).loc[simple["pearson_delta"].notna()])
     shown = [baselines.NO_CHANGE, baselines.SAME, baselines.NEAREST, ridge, "ridge, own axes", "like contexts, shrunk",
              "both", "+ trees", "+ network alone", OWN]  # fmt: skip
-    lines = ["| | Pearson delta | top 20 | MSE | overlap50 |", "|---|---|---|---|---|"]
-    names = ("pearson_delta", "pearson_top20", "mse", "overlap50")
-
-    def line(name: str, label: str | None = None) -> str:
-        cells = []
-        for n in names:
-            digits = 5 if n == "mse" else 4
-            more = f" ± {spread.loc[name, n]:.{digits}f}" if spread.loc[name, n] > 10**-digits else ""
-            cells.append(f"{mean.loc[name, n]:.{digits}f}{more}")
-        return f"| {label or name} | " + " | ".join(cells) + " |"
-
-    lines += [line(name, f"**{name}**" if name == OWN else None) for name in shown if name in mean.index]
-    gain, times = (
-        mean.loc[OWN, "pearson_delta"] - mean.loc[ridge, "pearson_delta"],
-        mean.loc[OWN, "mse"] / mean.loc[ridge, "mse"],
-    )
-    met = {True: "met", False: "missed"}
-    lines += [
-        "",
-        f"Against the best of the eight ridges ({ridge.partition(', ')[2]}, chosen on these very cells): "
-        f"Pearson {gain:+.4f} (bar +{BARS[0]}: {met[gain >= BARS[0]]}), MSE {times:.3f} x (bar {BARS[1]}: "
-        f"{met[times <= BARS[1]]}), overlap50 {mean.loc[OWN, 'overlap50'] - mean.loc[ridge, 'overlap50']:+.4f} "
-        f"(bar 0: {met[mean.loc[OWN, 'overlap50'] >= mean.loc[ridge, 'overlap50']]}).",
-        "",
-        "## As populations of cells",
-        "",
-        "| | gene-gene agreement | energy distance | spread |",
-        "|---|---|---|---|",
-    ]
-    for name in mean.index:
-        if name.startswith("cells: "):
-            row = mean.loc[name]
-            lines.append(
-                f"| {name.removeprefix('cells: ')} | {row['gene-gene']:.3f} | {row['energy']:.3f} "
-                f"| {row['spread']:.3f} |"
-            )
-    parts = [f"with {part}" for part in PARTS if f"with {part}" in mean.index]
-    if parts:
-        lines += ["", "## The cell model with each part", "",
-                  "Trees and one network; a part's share is what changes against `no part`. Spread: over seeds.",
-                  "", *lines[:2]]  # fmt: skip
-        lines += [
-            line("one network", "no part"),
-            *map(line, parts),
-            line("network alone, one", "network alone, no part"),
-        ]
-        lines += [line(f"network alone, {part}") for part in parts]
-    types = table.loc[table["method"].isin([OWN, ridge, "+ trees"])].groupby(["type", "method"], sort=False)
-    each = types[["pearson_delta", "mse", "overlap50"]].mean()
-    lines += [
-        "",
-        "## By type",
-        "",
-        "| type | method | Pearson delta | MSE | overlap50 |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {t} | {m} | {row['pearson_delta']:.4f} | {row['mse']:.5f} | {row['overlap50']:.3f} |"
-        for (t, m), row in each.iterrows()
-    ]
-    seconds = mean.loc[OWN, "seconds"]
+    rows = [line(n, mean, spread, f"**{n}**" if n == OWN else None) for n in shown if n in mean.index]
     versions = {name: version(name) for name in ("numpy", "pandas", "torch", "anndata")}
-    lines += [
-        "",
-        f"{seeds} seeds, {table['type'].nunique()} types. Two networks of a fold: {seconds:.0f} s. "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.",
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([
+        *HEAD, *rows, "", bars(mean, ridge), "", "## As populations of cells", "", *as_cells(mean),
+        *with_parts(mean, spread), "", "## By type", "", *by_type(table, ridge), "",
+        f"{seeds} seeds, {table['type'].nunique()} types. Two networks of a fold: {mean.loc[OWN, 'seconds']:.0f} s. "
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.", "",
+    ])  # fmt: skip
 
 
 def main() -> int:
