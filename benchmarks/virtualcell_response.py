@@ -69,6 +69,8 @@ def run(data: Path, seeds: int, *, parts: bool, keep: Path | None, path: Path) -
             for name, model in wanted.items():
                 started = time.process_time()
                 given = {word: data / file for word, file in TABLES.items()}
+                if model != PARTS["pathways"]:
+                    del given["compartments"]  # no other part reads them
                 biology = biology_of(
                     model, source, fold.controls, given, genes=whole.populations.genes.tolist()
                 )[0]
