@@ -73,5 +73,5 @@ def test_a_terminal_shows_everything_in_order_and_folds_prose_only(tmp_path: Pat
         f"Look at {picture}; what else was made lies beside.",
         "With a file of your own: a table.",
     ]
-    text = story.text()
+    text = " ".join(story.text().split())  # a long path folds its line
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
