@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from held_out import DONE, FILE, OWN, Fold, all_of, scores, write
+from kang import DONE, FILE, OWN, Fold, all_of, scores, write
 
 from virtualcell import baselines
 from virtualcell.biology import biology_of
