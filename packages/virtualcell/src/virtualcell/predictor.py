@@ -92,7 +92,7 @@ class ResponseModel:
         """The change (g,) by each stage, the last being the answer.
 
         Seen in other contexts: the simple prediction, trees, network, answer. Never seen: what its kin do, which trees
-        and a network made worse where it was measured. A sum of several, a dose between two: their answers'.
+        made worse where it was measured. A sum of several, a dose between two: their answers'.
         """
         pops = self.seen.populations
         name = canonical(perturbation, control=pops.control)
