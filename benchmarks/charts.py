@@ -14,13 +14,10 @@ from cytosol import figures
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH, BAR, GAP, HEAD, LINES = (
-    9.0,
-    0.26,
-    0.5,
-    0.45,
-    3.4,
-)  # inches: a chart, a bar, around a panel, title; of lines
+# inches
+WIDTH = 9.0
+BAR, GAP = 0.26, 0.5  # a bar; around a panel of them
+HEAD, LINES = 0.45, 3.4  # the title; a chart of lines
 ACROSS = 4  # panels side by side, at most
 PLAIN = "#B8B8B8"
 PICTURES = "pictures"
