@@ -204,6 +204,8 @@ def test_a_range_error_of_two_keys_names_both_layers(tmp_path: Path) -> None:
 
 def test_given_twice_is_refused(tmp_path: Path) -> None:
     assert "given twice" in word_refusal("drug=a", "drug=b")
+    for words in (("model={hidden: 1}", "model.hidden=2"), ("model.hidden=2", "model={hidden: 1}")):
+        assert "key 'model.hidden' is given twice" in word_refusal(*words)
     assert "line 2" in refusal(tmp_path, "drug: a\ndrug: b")
     assert "duplicate key hidden" in refusal(tmp_path, "model:\n  hidden: 1\n  hidden: 2")
     assert "given twice" in refusal(tmp_path, "model: {hidden: 1}\nmodel.hidden: 2")
@@ -258,6 +260,10 @@ def test_a_bomb_is_refused_even_where_the_reader_was_told_to_allow_it(
     monkeypatch.setenv("OMEGACONF_MAX_YAML_EXPANDED_NODES", "none")
     rows = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     assert "alias" in refusal(tmp_path, "\n".join(rows))
+
+
+def test_a_file_too_long_is_called_so_where_the_limit_cuts_a_letter(tmp_path: Path) -> None:
+    assert f"at most {MAX_BYTES} bytes" in refusal(tmp_path, "# " + "é" * MAX_BYTES)
 
 
 def test_files_that_cannot_be_read_get_one_line(tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ def test_features_append_one_axis(shape):
     assert Fourier(10)(t).shape == (*shape, 10)
 
 
+def test_whole_numbers_are_seen_as_the_same_numbers():
+    t = torch.arange(5)
+    assert torch.equal(sinusoidal(t, 16), sinusoidal(t.float(), 16))
+    assert torch.equal(Fourier(16)(t), Fourier(16)(t.float()))
+
+
 @pytest.mark.parametrize("d", [0, 1, 7, -2])
 def test_an_odd_number_of_features_is_refused(d):
     with pytest.raises(ValueError, match=f"even number of features >= 2, got {d}"):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from cytosol import progress, terminal
 from cytosol.checkpoints import Checkpoints, read_checkpoint
+from cytosol.interrupts import Interrupts
 from cytosol.trainer import TrainingDiverged, TrainingInterrupted
 
 PROGRAM = Path(__file__).with_name("killed_runs.py")
@@ -78,6 +83,30 @@ def test_divergence_stops_before_the_weights_and_keeps_the_last_checkpoint(Line,
     files = Checkpoints(tmp_path).files()
     assert [path.name[:13] for path in files] == ["step-00000005"]
     assert all(value.isfinite().all() for value in read_checkpoint(files[0])["state_dict"].values())
+
+
+def test_a_run_that_fails_leaves_the_line_that_it_wrote_over(Line, run, tmp_path, monkeypatch):
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    for module in (terminal, progress):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=screen))
+    with pytest.raises(TrainingDiverged):
+        run(tmp_path, Line(hook=lambda step: float("nan") if step == 8 else None))
+    assert screen.getvalue().startswith("\rstep 1/12")
+    assert screen.getvalue().endswith("\n")
+
+
+def test_a_handler_that_python_did_not_set_becomes_the_systems_own(monkeypatch):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(signal, "getsignal", lambda number: None)
+            with Interrupts() as interrupts:
+                interrupts.install()
+        assert [signal.getsignal(number) for number in before] == [signal.SIG_DFL] * 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_an_infinite_gradient_of_a_finite_loss_is_divergence_too(Line, run, tmp_path):

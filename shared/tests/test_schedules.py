@@ -112,7 +112,15 @@ def test_one_karras_step_goes_from_the_largest_to_zero():
 
 @pytest.mark.parametrize(
     ("n", "sigma_min", "sigma_max", "rho"),
-    [(0, 0.1, 1, 7), (5, 0, 1, 7), (5, 1, 1, 7), (5, 2, 1, 7), (5, 0.1, math.inf, 7), (5, 0.1, 1, 0)],
+    [
+        (0, 0.1, 1, 7),
+        (5, 0, 1, 7),
+        (5, 1, 1, 7),
+        (5, 2, 1, 7),
+        (5, 0.1, math.inf, 7),
+        (5, 0.1, 1, 0),
+        (5, 0.1, 1, math.inf),
+    ],
 )
 def test_bad_karras_ranges_are_refused(n, sigma_min, sigma_max, rho):
     with pytest.raises(ValueError, match="expected"):
@@ -130,5 +138,6 @@ def test_training_levels_are_log_normal_and_repeat_with_their_seed():
     assert draws[0].dtype == torch.float32
     assert draws[0].log().mean().item() == pytest.approx(-1.2, abs=0.02)
     assert draws[0].log().std().item() == pytest.approx(1.2, abs=0.02)
-    with pytest.raises(ValueError, match="p_std >= 0"):
-        schedules.lognormal_sigmas((2,), p_mean=0.0, p_std=-1.0)
+    for p_mean, p_std in [(0.0, -1.0), (0.0, math.nan), (0.0, math.inf), (math.nan, 1.0)]:
+        with pytest.raises(ValueError, match="p_std >= 0"):
+            schedules.lognormal_sigmas((2,), p_mean=p_mean, p_std=p_std)

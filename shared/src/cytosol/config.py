@@ -80,12 +80,12 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def show(config: Any) -> str:
-    """Every key with its value, as YAML that `load` reads back to an equal object."""
+    """Every key with its value, as YAML that `load` reads back to an equal object. config: a dataclass."""
     return OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
 
 
 def save(config: Any, path: Path) -> None:
-    """Write `show(config)` to `path`, wholly or not at all."""
+    """Write `show(config)` to `path`, wholly or not at all; raises OSError where that cannot be."""
     write_atomically(path, show(config).encode())
 
 
@@ -151,9 +151,7 @@ def _flatten(
             if not isinstance(value, dict):
                 _fail(source, f"{key}: expected keys below it, {hint(key + '.', types)}; got {value!r}")
             below = _flatten(value, types, source, f"{key}.")
-        for repeated in below.keys() & settings.keys():
-            _fail(source, f"key {repeated!r} is given twice")
-        settings |= below
+        settings = _joined(settings, below, source)
     return settings
 
 
@@ -166,25 +164,32 @@ def _from_words(words: Sequence[str], types: Mapping[str, Any]) -> dict[str, _Se
             _fail(COMMAND_LINE, f"expected key=value, got {word!r}")
         if key not in types:
             _fail(COMMAND_LINE, f"unknown key {key!r}; {hint(key, types)}")
-        if key in settings:
-            _fail(COMMAND_LINE, f"key {key!r} is given twice")
         value = {key: text} if wants_text(types[key]) else _parse(f"{key}: {text}", COMMAND_LINE)
-        settings |= _flatten(value, types, COMMAND_LINE)
+        settings = _joined(settings, _flatten(value, types, COMMAND_LINE), COMMAND_LINE)
     return settings
+
+
+def _joined(
+    settings: Mapping[str, _Setting], more: Mapping[str, _Setting], source: str
+) -> dict[str, _Setting]:
+    """Settings of one layer together; a key that is in both is refused."""
+    for repeated in more.keys() & settings.keys():
+        _fail(source, f"key {repeated!r} is given twice")
+    return {**settings, **more}
 
 
 def _read(file: Path, source: str) -> str:
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
     except OSError as fault:
         _fail(source, fault.strerror or str(fault), fault)
+    if len(data) > MAX_BYTES:  # before it is decoded: the cut may go through a letter
+        _fail(source, f"expected at most {MAX_BYTES} bytes; keep long lists in a table")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         _fail(source, f"expected UTF-8 text, got a byte that is not at position {fault.start}", fault)
-    if len(data) > MAX_BYTES:
-        _fail(source, f"expected at most {MAX_BYTES} bytes; keep long lists in a table")
-    return text
 
 
 def _parse(text: str, source: str) -> dict[Any, Any]:

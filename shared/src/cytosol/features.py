@@ -12,9 +12,12 @@ def sinusoidal(t: Tensor, d: int, *, max_period: float = 10_000.0) -> Tensor:
     """Sines and cosines of t at d / 2 geometric periods from 2 pi to 2 pi max_period: `(...) -> (..., d)`.
 
     Vaswani et al. 2017, section 3.5, with the sines first. t is in the units in which a difference of 1
-    should be seen. Raises ValueError unless d is even and > 0.
+    should be seen; whole numbers are taken as torch's default float. Raises ValueError unless d is even and > 0.
     """
     half = _half(d)
+    t = (
+        t if t.is_floating_point() else t.to(torch.get_default_dtype())
+    )  # else every slower frequency would be 0
     k = torch.arange(half, dtype=torch.float64)
     # section 3.5: max_period^(-2k / d)
     frequency = torch.exp(-math.log(max_period) * k / half).to(t.device, t.dtype)
@@ -37,7 +40,7 @@ class Fourier(nn.Module):
         self.register_buffer("frequency", torch.randn(_half(d), generator=generator) * scale)
 
     def forward(self, t: Tensor) -> Tensor:
-        """Cosines and sines of 2 pi f t, times sqrt(2)."""
+        """Cosines and sines of 2 pi f t, times sqrt(2): `(...) -> (..., d)`."""
         angle = 2 * math.pi * t[..., None] * self.frequency
         return math.sqrt(2) * torch.cat([angle.cos(), angle.sin()], -1)
 
@@ -56,7 +59,7 @@ class FiLM(nn.Module):
         nn.init.zeros_(self.to_scale_shift.bias)
 
     def forward(self, h: Tensor, cond: Tensor) -> Tensor:
-        """The bent features, h's shape."""
+        """The bent features, `(b, ..., d)` as h."""
         bend = self.to_scale_shift(cond)
         bend = bend.reshape(*bend.shape[:-1], *[1] * (h.ndim - bend.ndim), bend.shape[-1])
         scale, shift = bend.chunk(2, -1)

@@ -20,8 +20,8 @@ class TrainingInterrupted(KeyboardInterrupt):
 class Interrupts:
     """Remembers the first signal while installed; a second Ctrl-C interrupts at once.
 
-    Use as a context manager: on leaving, the handlers from before are back. Does nothing outside the main
-    thread, where Python allows no handlers.
+    received: the signal's name, None before one came. Use as a context manager: on leaving, the handlers from before
+    are back. Does nothing outside the main thread, where Python allows no handlers.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,8 @@ class Interrupts:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None: set by other than Python, which cannot set it again
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:

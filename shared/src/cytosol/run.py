@@ -41,6 +41,9 @@ class Run(Callback):
 
     It is whole only between steps: `on_train_batch_end` is where it is saved, and an exception leaves a
     checkpoint only if it struck before the optimizer touched the weights.
+
+    step: steps done; saved: the step of the newest checkpoint; reason: why it ended, None while it runs or after a
+    signal. best: weights of the lowest validation loss, `best_loss`; bad_rounds: validations since without a lower one.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Run(Callback):
         self._bad = torch.zeros((), dtype=torch.bool)
         self._lr = float("nan")
         self._deadline = float("inf")
+        self._ticker = Ticker(options.max_steps)
 
     # --- beginning
 
@@ -82,9 +86,8 @@ class Run(Callback):
         if self.restored is not None:
             self._restore(trainer, pl_module, self.restored)
             self.restored = None
-        elif (
-            self.options.patience is not None
-        ):  # no step may be the best one, where training goes on from a model
+        elif self.options.patience is not None:
+            # no step may be the best one, where training goes on from a model
             self._judge(pl_module, self._validate(trainer, pl_module))
         if not trainer.is_global_zero:
             self.history.path = None  # every process keeps the rows, one writes them
@@ -92,7 +95,6 @@ class Run(Callback):
         self.vault.prove(self._state(trainer, pl_module))
         if self.options.max_minutes is not None:
             self._deadline = time.monotonic() + 60 * self.options.max_minutes
-        self._ticker = Ticker(self.options.max_steps if trainer.is_global_zero else 0)
 
     def load(self, state: dict[str, Any], module: LightningModule) -> None:
         """Take up what of a saved state needs no trainer."""
@@ -125,11 +127,11 @@ class Run(Callback):
         seed_global(mix_seed("global", self.seed, self.step, trainer.global_rank), pl_module.device)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Keep the loss for the guard."""
+        """Keep the loss, a scalar, for the guard."""
         self._loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Clip the gradient and stop before a bad one gets into the weights."""
+        """Clip the gradient and stop, by TrainingDiverged, before a bad one gets into the weights."""
         self._between_steps = False
         weights = [p for p in pl_module.parameters() if p.grad is not None]
         if self.options.clip_norm is None:
@@ -174,11 +176,10 @@ class Run(Callback):
             self.outcome = whole({"weights": pl_module.state_dict(), "best": self.best, "average": average})
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save where the state is whole; with several processes the others would wait for ever."""
-        whole = (
-            self._between_steps and trainer.world_size == 1 and not isinstance(exception, TrainingDiverged)
-        )
-        if whole and self.step > self.saved and not bool(self._bad):
+        """Leave the progress line; save where the state is whole: of several processes, others would wait for ever."""
+        self._ticker.close()
+        alone = trainer.world_size == 1 and not isinstance(exception, TrainingDiverged)
+        if alone and self._between_steps and self.step > self.saved and not bool(self._bad):
             self._save(trainer, pl_module)
 
     # --- what a step is made of

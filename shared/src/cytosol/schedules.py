@@ -55,35 +55,37 @@ def spaced(table: Tensor, n: int) -> Tensor:
 
 
 def snr(alpha_bar: Tensor) -> Tensor:
-    """Signal-to-noise ratio alpha_bar / (1 - alpha_bar), any shape."""
+    """Signal-to-noise ratio alpha_bar / (1 - alpha_bar): `(steps,)` or any other shape, kept; inf at 1."""
     return alpha_bar / (1 - alpha_bar)
 
 
 def alpha_bar_from_snr(snr: Tensor) -> Tensor:
-    """The inverse of `snr`, any shape; finite for every finite ratio."""
+    """The inverse of `snr`: `(steps,)` or any other shape, kept; finite for every finite ratio."""
     return snr / (1 + snr)
 
 
 def sigma_from_alpha_bar(alpha_bar: Tensor) -> Tensor:
-    """VP level to VE level: sqrt((1 - alpha_bar) / alpha_bar), any shape; inf at 0."""
+    """VP level to VE level, sqrt((1 - alpha_bar) / alpha_bar): `(steps,)` or any other shape, kept; inf at 0."""
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
 def alpha_bar_from_sigma(sigma: Tensor) -> Tensor:
-    """VE level to VP level: 1 / (1 + sigma^2), any shape; 0 at inf."""
+    """VE level to VP level, 1 / (1 + sigma^2): `(steps,)` or any other shape, kept; 0 at inf."""
     return 1 / (1 + sigma.square())
 
 
 def karras_sigmas(n: int, *, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """The n sampling levels sigma_max .. sigma_min, then 0: `(n + 1,)` float64 (Karras et al. 2022, eq. 5).
 
-    Raises ValueError unless n >= 1, rho > 0 and 0 < sigma_min < sigma_max.
+    Raises ValueError unless n >= 1, rho > 0 and 0 < sigma_min < sigma_max, all finite.
     """
     if n < 1:
         message = f"expected at least one step, got n = {n}"
         raise ValueError(message)
-    if not 0 < sigma_min < sigma_max < math.inf or not rho > 0:
-        message = f"expected 0 < sigma_min < sigma_max and rho > 0, got {sigma_min}, {sigma_max} and {rho}"
+    if not 0 < sigma_min < sigma_max < math.inf or not 0 < rho < math.inf:
+        message = (
+            f"expected finite 0 < sigma_min < sigma_max and rho > 0, got {sigma_min}, {sigma_max} and {rho}"
+        )
         raise ValueError(message)
     u = torch.linspace(0, 1, n, dtype=torch.float64)
     top, bottom = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
@@ -102,10 +104,10 @@ def lognormal_sigmas(
 ) -> Tensor:
     """Levels to train with, ln(sigma) ~ N(p_mean, p_std^2): `shape` float32 (Karras et al. 2022, table 1).
 
-    The paper's images use -1.2 and 1.2 at sigma_data = 0.5. Raises ValueError for p_std < 0.
+    The paper's images use -1.2 and 1.2 at sigma_data = 0.5. Raises ValueError for p_std < 0 and what is not finite.
     """
-    if p_std < 0:
-        message = f"expected p_std >= 0, got {p_std}"
+    if not (0 <= p_std < math.inf and math.isfinite(p_mean)):
+        message = f"expected finite p_mean and p_std >= 0, got {p_mean} and {p_std}"
         raise ValueError(message)
     return (p_mean + p_std * standard_normal(shape, generator=generator, device=device)).exp()
 

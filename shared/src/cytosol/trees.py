@@ -46,7 +46,7 @@ class Forest:
         return total.numpy()
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Its arrays by name, for a bundle."""
+        """Its arrays for a bundle: `name.feature`, ... (t, m) each, and `name.base` (2,) of base and depth."""
         own = ("feature", "threshold", "left", "right", "value")
         made = {f"{name}.{key}": getattr(self, key) for key in own}
         return made | {f"{name}.base": np.array([self.base, float(self.depth)])}
@@ -72,8 +72,15 @@ def _leaf(
 
 
 def forest_of(model: Any) -> Forest:
-    """The trees of a fitted HistGradientBoosting model of one output."""
+    """The trees of a fitted HistGradientBoosting model of one output.
+
+    Raises ValueError for a classifier of more than two classes, and for splits on categories: neither fits in a sum of
+    trees over numbers.
+    """
     nodes = [stage[0].nodes for stage in model._predictors]
+    if any(len(stage) > 1 for stage in model._predictors) or any(n["is_categorical"].any() for n in nodes):
+        msg = "expected trees of one output that split numbers, got several classes or splits on categories"
+        raise ValueError(msg)
     most = max((len(n) for n in nodes), default=1)
     shape = (len(nodes), most)
     made = {
@@ -96,7 +103,7 @@ def forest_of(model: Any) -> Forest:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> Forest:
-    """A forest of `Forest.arrays`."""
+    """A forest of what `Forest.arrays` made, (t, m) and (2,); raises KeyError where one of them is missing."""
     base, depth = arrays[f"{name}.base"]
     own = {key: arrays[f"{name}.{key}"] for key in ("feature", "threshold", "left", "right", "value")}
     return Forest(**own, base=float(base), depth=int(depth))
