@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class WeightAverage:
     """Average of the trainable parameters of a module; buffers are the module's own.
 
-    The decay after step s is min(decay, (1 + s) / (10 + s)): a short run is not an average of its beginning.
+    average: by name, each `(d, ...)` as its parameter. The decay, 0 to below 1, is after step s
+    min(decay, (1 + s) / (10 + s)): a short run is not an average of its beginning.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -54,7 +55,7 @@ class WeightAverage:
         _copy(self.average.values(), self._weights())
 
     def load(self, average: Mapping[str, Tensor]) -> None:
-        """Take up a saved average, whole tensors; its names are the module's (KeyError otherwise)."""
+        """Take up a saved average, whole tensors (d, ...); raises KeyError where a name of the module's is missing."""
         _copy([shared_as(average[name], own) for name, own in self.average.items()], self.average.values())
 
     def _weights(self) -> list[Tensor]:

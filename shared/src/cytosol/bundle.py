@@ -39,7 +39,7 @@ _SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A checked model: its manifest and its tensors on the CPU."""
+    """A checked model: its manifest (keys as `read_manifest` says), its tensors (d, ...) by name, on the CPU."""
 
     manifest: dict[str, Any]
     tensors: dict[str, Tensor]
@@ -74,7 +74,8 @@ def save_bundle(
     """Write a model to the directory `path`; other files in it are left alone.
 
     config, extra: plain JSON values only (str keys, finite numbers, lists; no numpy, Path, Enum).
-    tensors: a state dict; the `_orig_mod.` of compiled modules is taken out, shared memory is written twice.
+    tensors: a state dict, of any shapes `(d, ...)`; the `_orig_mod.` of compiled modules is taken out, shared memory is
+    written twice.
     Raises BundleError when a model is there already and not `force`, when a value is not plain or a tensor
     holds NaN or infinity; OSError when the directory cannot be written to. What was there before then stays.
     """
@@ -144,7 +145,7 @@ def load_bundle(path: str | os.PathLike[str], *, kinds: Collection[str]) -> Bund
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into a module, names and shapes exactly; either side may be compiled.
+    """Copy tensors `(d, ...)` into a module, names and shapes exactly; either side may be compiled.
 
     Raises BundleError that names the first few missing, unexpected or misshapen tensors; nothing is copied.
     """

@@ -103,7 +103,7 @@ class Checkpoints:
         return None
 
     def discard(self) -> None:
-        """Forget the run: remove every checkpoint."""
+        """Forget the run: remove every checkpoint, damaged ones too."""
         shutil.rmtree(self.directory)
         self.directory.mkdir(exist_ok=True)
 
@@ -114,7 +114,7 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read one checkpoint, tensors on the CPU; CheckpointError names the file when it is damaged."""
+    """Read one checkpoint, tensors on the CPU; raises CheckpointError, with the file's name, when it is damaged."""
     match = _NAME.fullmatch(path.name)
     try:
         data = path.read_bytes()

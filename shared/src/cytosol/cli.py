@@ -67,7 +67,10 @@ class _Group(TyperGroup):
 
 
 def app(name: str, help: str) -> typer.Typer:
-    """An empty command line: `--version`, help when called without a verb, no boxes around errors."""
+    """An empty command line: `--version`, help when called without a verb, no boxes around errors.
+
+    Both end in typer.Exit, with code 0 and 2.
+    """
     made = typer.Typer(
         name=name,
         cls=_Group,
@@ -94,7 +97,7 @@ def app(name: str, help: str) -> typer.Typer:
 
 
 def nothing_yet(name: str, promise: str) -> typer.Typer:
-    """The command line of a package without verbs: says so in `--help`, and by exit code 1 for all else."""
+    """The command line of a package without verbs: says so in `--help`, by RuntimeError (exit code 1) else."""
     made = typer.Typer(name=name, rich_markup_mode=None, add_completion=False)
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -107,7 +110,7 @@ def nothing_yet(name: str, promise: str) -> typer.Typer:
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
-    """The exit code of a command line; every fault becomes one line on stderr."""
+    """The exit code of a command line; every fault becomes one line on stderr. arguments: None: the process's."""
     name = str(app.info.name)
     logging.basicConfig(handlers=[terminal.LogHandler(sys.stderr)], format="%(message)s")
     for own in {name, "cytosol"}:
@@ -158,7 +161,7 @@ def resumable() -> Generator[None]:
     """Around a verb that has --resume: Ctrl-C and SIGTERM, whatever it does just then, end in one line that says so.
 
     `cytosol.trainer.fit` answers both itself while it trains; what comes before and after it would know nothing of
-    SIGTERM. For use with `with`, or as the decorator `@resumable()`.
+    SIGTERM. Raises KeyboardInterrupt with that line. For use with `with`, or as the decorator `@resumable()`.
     """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _stopped) if main else None

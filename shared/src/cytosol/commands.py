@@ -48,7 +48,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = DEMOS,
     force: cli.Force = False,
 ) -> None:
-    """What each installed package can do on its own example, and a report of it to open in a browser."""
+    """What each installed package can do on its own example, and a report of it to open in a browser.
+
+    Exit code 1 where one failed; the others run all the same.
+    """
     names = demos.choose(only)
     if out != DEMOS:  # the usual place may be used again
         cli.refuse_existing(out, force=force)
@@ -98,6 +101,8 @@ def each(
     ],
 ) -> None:
     """One verb over many files; what is there is passed over, what fails is said and the others go on.
+
+    Exit code 1 where one failed, 130 where it was interrupted.
 
     For instance: each --data 'in/*.h5ad' --out made --share auto PACKAGE VERB MODEL --data {data} --out {out}
     """

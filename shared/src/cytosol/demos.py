@@ -24,7 +24,10 @@ THREADS = "OMP_NUM_THREADS"  # read by torch and the like when they are loaded
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What came of a demo: its story, or without one the line that says why; seconds: how long it took [s]."""
+    """What came of a demo: its story, or without one the line (`fault`) that says why.
+
+    name: of the package. seconds: how long it took [s].
+    """
 
     name: str
     story: Story | None
@@ -77,7 +80,7 @@ def choose(name: str | None) -> list[str]:
 
 
 def run(name: str, out: Path) -> Story:
-    """Run a demo in `out`, which is made; what it has to tell.
+    """Run a demo, one of `available`, in `out`, which is made; what it has to tell.
 
     In one thread, where the environment does not say how many: its steps are so small that threads spend their time
     waiting for each other, several times that of the work where the machine does something else too.

@@ -115,7 +115,7 @@ def out_of_memory_hint(
 ) -> Iterator[None]:
     """Turn any out-of-memory inside (CUDA, MPS, CPU, numpy) into one line of `error` that names `key`.
 
-    Everything else passes unchanged.
+    Everything else passes unchanged. error: an exception that takes one text.
     """
     try:
         yield

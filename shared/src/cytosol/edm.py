@@ -22,9 +22,10 @@ from cytosol.gaussian import Level, per_batch
 
 @dataclass(frozen=True)
 class EDMScaling:
-    """The four c's and the loss weight, for data of standard deviation `sigma_data`: `sigma: (...) -> (...)`.
+    """The four c's and the loss weight, for data of standard deviation `sigma_data`, in the unit of the data.
 
-    Raises ValueError unless sigma_data is finite and > 0.
+    Each takes `sigma: (b,)`, or of any other shape, in the same unit, and keeps its shape. Raises ValueError unless
+    sigma_data is finite and > 0.
     """
 
     sigma_data: float
@@ -77,7 +78,7 @@ class Preconditioned(nn.Module):
         self.scaling = scaling
 
     def forward(self, x: Tensor, sigma: Level, **inputs: Any) -> Tensor:
-        """The estimate of x0: `(b, ...)`, in x's dtype."""
+        """The estimate of x0: `(b, ...)`, in x's dtype. inputs: what the net reads besides."""
         level = per_batch(sigma, x)
         # eq. 7
         c_skip = self.scaling.c_skip(level).to(x.dtype)
@@ -92,7 +93,7 @@ class Preconditioned(nn.Module):
         return self.net(c_in * x, c_noise, **inputs).to(x.dtype)
 
     def loss_target(self, x0: Tensor, x_noisy: Tensor, sigma: Level) -> Tensor:
-        """What F should have said: (x0 - c_skip x) / c_out (Karras et al. 2022, eq. 8); needs sigma > 0."""
+        """What F should have said, `(b, ...)`: (x0 - c_skip x) / c_out (Karras et al. 2022, eq. 8); needs sigma > 0."""
         level = per_batch(sigma, x0)
         c_skip = self.scaling.c_skip(level).to(x0.dtype)
         c_out = self.scaling.c_out(level).to(x0.dtype)

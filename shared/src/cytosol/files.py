@@ -12,7 +12,10 @@ TEMPORARY = ".part"
 
 
 def fsync_directory(directory: Path) -> None:
-    """Make the names in a directory durable; systems that cannot open a directory are left to their own."""
+    """Make the names in a directory durable; systems that cannot open a directory are left to their own.
+
+    Raises OSError for a directory that is not there.
+    """
     if os.name == "nt":
         return
     handle = os.open(directory, os.O_RDONLY)

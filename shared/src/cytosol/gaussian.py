@@ -43,7 +43,10 @@ def standard_normal(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Unit noise, drawn where the generator lives: a CPU generator gives every device the same draw."""
+    """Unit noise of a shape such as (b, t, d), drawn where the generator lives: the CPU's gives all devices one draw.
+
+    device: where the draw goes; None: where it was drawn.
+    """
     source = generator.device if generator is not None else device
     return torch.randn(tuple(shape), generator=generator, device=source, dtype=dtype).to(
         device or source or "cpu"
@@ -51,48 +54,48 @@ def standard_normal(
 
 
 def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Unit noise of x's shape, dtype and device."""
+    """Unit noise of x's shape `(b, ...)`, dtype and device."""
     return standard_normal(x.shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
 def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Level) -> Tensor:
-    """A draw of q(x_t | x0), given its noise (Ho et al., eq. 4)."""
+    """A draw of q(x_t | x0), `(b, ...)`, given its noise (Ho et al., eq. 4)."""
     a, s = _roots(alpha_bar, x0)
     return a * x0 + s * noise
 
 
 def x0_from_eps(x_t: Tensor, eps: Tensor, alpha_bar: Level) -> Tensor:
-    """Clean data from noise (Ho et al., eq. 15); divides by zero at alpha_bar = 0."""
+    """Clean data from noise, `(b, ...)` (Ho et al., eq. 15); divides by zero at alpha_bar = 0."""
     a, s = _roots(alpha_bar, x_t)
     return (x_t - s * eps) / a
 
 
 def x0_from_v(x_t: Tensor, v: Tensor, alpha_bar: Level) -> Tensor:
-    """Clean data from velocity; defined at every level."""
+    """Clean data from velocity, `(b, ...)` (Salimans and Ho, appendix D); defined at every level."""
     a, s = _roots(alpha_bar, x_t)
     return a * x_t - s * v
 
 
 def eps_from_x0(x_t: Tensor, x0: Tensor, alpha_bar: Level) -> Tensor:
-    """Noise from clean data; divides by zero at alpha_bar = 1."""
+    """Noise from clean data, `(b, ...)` (eq. 4 solved for it); divides by zero at alpha_bar = 1."""
     a, s = _roots(alpha_bar, x_t)
     return (x_t - a * x0) / s
 
 
 def eps_from_v(x_t: Tensor, v: Tensor, alpha_bar: Level) -> Tensor:
-    """Noise from velocity; defined at every level."""
+    """Noise from velocity, `(b, ...)` (Salimans and Ho, appendix D); defined at every level."""
     a, s = _roots(alpha_bar, x_t)
     return s * x_t + a * v
 
 
 def v_from_x0(x_t: Tensor, x0: Tensor, alpha_bar: Level) -> Tensor:
-    """Velocity from clean data; divides by zero at alpha_bar = 1."""
+    """Velocity from clean data, `(b, ...)`; divides by zero at alpha_bar = 1."""
     a, s = _roots(alpha_bar, x_t)
     return (a * x_t - x0) / s
 
 
 def v_from_eps(x_t: Tensor, eps: Tensor, alpha_bar: Level) -> Tensor:
-    """Velocity from noise; divides by zero at alpha_bar = 0."""
+    """Velocity from noise, `(b, ...)`; divides by zero at alpha_bar = 0."""
     a, s = _roots(alpha_bar, x_t)
     return (eps - s * x_t) / a
 

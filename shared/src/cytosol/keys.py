@@ -21,7 +21,10 @@ WORDS: dict[Any, str] = {
 
 
 def key_types(cls: type, prefix: str = "") -> dict[str, Any]:
-    """Every dotted key with its type; the key of a section has a dataclass as type."""
+    """Every dotted key of a dataclass with its type; the key of a section has a dataclass as type.
+
+    prefix: what stands before each key.
+    """
     hints = get_type_hints(cls)
     types: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
@@ -60,7 +63,7 @@ def hint(key: str, types: Mapping[str, Any]) -> str:
 def explain(message: str, section: str, types: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     """A range error of a section in one line: who set the keys it speaks of, the full key, the message.
 
-    `sources` names the layer of each key that a user set.
+    `section` is its dotted key, "" for the whole; `sources` names the layer of each key that a user set.
     """
     prefix = f"{section}." if section else ""
     text = " ".join(message.split()).removeprefix(prefix)

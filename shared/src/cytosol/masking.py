@@ -16,7 +16,7 @@ Dim = int | Sequence[int] | None
 
 
 def broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
-    """The mask at the shape of `x`, as a view.
+    """The mask at the shape of `x`, as a view: `(..., 1 or d)`, or with fewer axes in front, to x's `(..., d)`.
 
     Raises ValueError where the mask is not bool or does not broadcast to `x`.
     """
@@ -35,8 +35,9 @@ def broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
 def masked_mean(x: Tensor, mask: Tensor, dim: Dim = None, *, keepdim: bool = False) -> Tensor:
     """Mean over the real entries; 0, with zero gradients, where there are none.
 
-    `x: (...)` float, `mask` bool and broadcastable to `x`, `dim` None for all axes. Half precision is summed
-    in float32.
+    `x: (..., d)` float -> x's shape without `dim`, or with `keepdim` 1 there; `mask` bool and broadcastable to `x`,
+    `dim` None for all axes. Half precision is summed in float32. Raises ValueError for x that is not float, and as
+    `broadcast_mask`.
     """
     wide, mask = _widened(x), broadcast_mask(mask, x)
     axes = _axes(dim, x)
@@ -49,7 +50,7 @@ def masked_mean(x: Tensor, mask: Tensor, dim: Dim = None, *, keepdim: bool = Fal
 def masked_var(x: Tensor, mask: Tensor, dim: Dim = None, *, keepdim: bool = False) -> Tensor:
     """Variance of the real entries about their mean; the divisor is their number n (not n - 1).
 
-    One real entry, or none, gives 0 with zero gradients. Shapes as in `masked_mean`.
+    One real entry, or none, gives 0 with zero gradients. `x: (..., d)`; shapes and errors as in `masked_mean`.
     """
     wide, mask = _widened(x), broadcast_mask(mask, x)
     mean = masked_mean(wide, mask, dim, keepdim=True)
@@ -62,8 +63,8 @@ def masked_mse(
 ) -> Tensor:
     """Mean squared error over the real entries; 0, with zero gradients, where there are none.
 
-    `pred, target: (...)` of one shape: nothing is broadcast between the two (ValueError), since a `(b, 1)`
-    against a `(b,)` would quietly become `(b, b)`.
+    `pred, target: (..., d)` of one shape: nothing is broadcast between the two (ValueError), since a `(b, 1)`
+    against a `(b,)` would quietly become `(b, b)`. Otherwise as `masked_mean`.
     """
     if pred.shape != target.shape:
         message = f"expected pred and target of one shape, got {tuple(pred.shape)} and {tuple(target.shape)}"
@@ -90,7 +91,7 @@ def key_padding(mask: Tensor) -> Tensor:
 
     A row without any real key keeps its first one open, because a softmax over nothing is NaN; such a row's
     output is finite, means nothing, and is masked by whoever reads it. (`scaled_dot_product_attention` takes
-    our meaning.)
+    our meaning.) Raises ValueError for a mask that is not bool.
     """
     ignored = ~broadcast_mask(mask, mask)
     empty = ignored.all(-1, keepdim=True)

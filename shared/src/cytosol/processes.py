@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment(options: Processes) -> Any:
-    """What told this process its place; never a cluster that happens to be around."""
+    """What told this process its place, in Lightning's words; never a cluster that happens to be around."""
     starter = ranks.place().starter if options.processes > 1 else ""
     if starter == "torchrun":
         return TorchElasticEnvironment()
@@ -33,7 +33,10 @@ def strategy(options: Processes) -> Any:
 
 
 def check_processes(options: TrainerOptions) -> None:
-    """Refuse what was started in another number than asked for: each alone would train and write the same."""
+    """Raise ValueError where another number was started than asked for: each alone would train and write the same.
+
+    Also for several nodes that nobody started, and for `fsdp` on a device without collectives.
+    """
     place, asked = ranks.place(), options.processes
     if place.world not in (1, asked):
         msg = (

@@ -26,7 +26,7 @@ class History:
     """Rows of (step, train_loss, val_loss, lr, grad_norm, seconds [s]), kept on disk as they come.
 
     train_loss and grad_norm are means over the steps since the row before; the sums stay on the device, so
-    that adding a step waits for nothing. val_loss is NaN in rows without a validation.
+    that adding a step waits for nothing. val_loss is NaN in rows without a validation. path: the CSV file, or None.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -37,7 +37,7 @@ class History:
         self._seconds_before, self._began = 0.0, time.monotonic()
 
     def add(self, loss: Tensor, norm: Tensor) -> None:
-        """Add one step."""
+        """Add one step; loss and norm: a scalar each."""
         self.sums = self.sums.to(loss.device)
         self.sums += torch.stack((loss.detach(), norm.detach())).float()
         self.count += 1
@@ -49,7 +49,7 @@ class History:
         return means
 
     def close_row(self, step: int, means: Tensor, val_loss: float | None, lr: float) -> list[float]:
-        """Append a row, on disk too."""
+        """Append a row, on disk too, and return it. means: (2,), as `means` gives them. lr: of the last step."""
         loss, norm = means.tolist()
         row = [step, loss, _NAN if val_loss is None else val_loss, lr, norm, self.seconds()]
         self.rows.append(row)
@@ -81,7 +81,7 @@ class History:
 
 
 class Ticker:
-    """One line on stderr that is written over; nothing at all where stderr is not a terminal."""
+    """One line on stderr that is written over; nothing at all where stderr is no terminal. total: steps of the run."""
 
     def __init__(self, total: int) -> None:
         self.total = total

@@ -40,7 +40,8 @@ class Churn:
     """Noise put back before each step, to forget earlier errors (Karras et al. 2022, algorithm 2); 0 is none.
 
     `s_churn` is shared out over the steps of the call: a walk that starts lower and keeps the same strength a
-    step needs proportionally less.
+    step needs proportionally less. It is put back at levels from `s_tmin` to `s_tmax` [sigma], `s_noise` times as
+    large as they say.
     """
 
     s_churn: float = 0.0
@@ -206,7 +207,8 @@ def heun(
 def vp_as_ve(denoise: Denoise) -> Denoise:
     """A `denoise(x, alpha_bar)` of scaled x, made the `denoise(x, sigma)` that sigma samplers call.
 
-    Start from `x_t / sqrt(alpha_bar)` at `sigma_from_alpha_bar(alpha_bar)`; at sigma 0 both x are the same.
+    `x: (b, ...)`, levels `(b,)`. Start from `x_t / sqrt(alpha_bar)` at `sigma_from_alpha_bar(alpha_bar)`; at sigma 0
+    both x are the same.
     """
 
     def unscaled(x: Tensor, sigma: Tensor) -> Tensor:

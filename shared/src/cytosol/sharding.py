@@ -55,7 +55,7 @@ class Sharded(Together):
         register_fsdp_forward_method(module, "training_step")
 
     def training_step(self, *args: Any, **words: Any) -> Any:
-        """As DDP's, buffers are the first process's."""
+        """The loss of one process, (); as DDP's, buffers are the first process's."""
         for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
             torch.distributed.broadcast(buffer, 0)
         return super().training_step(*args, **words)
@@ -75,7 +75,7 @@ def whole_module(module: nn.Module) -> Iterator[None]:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """The share of a tensor that lies here, or a tensor that is whole as it is."""
+    """The share of a tensor that lies here, of (d, ...) some of the first axis, or a tensor that is whole as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -85,20 +85,20 @@ def whole(tree: Any) -> Any:
 
 
 def shared_as(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor in shares as `like` is, or as it is."""
+    """A whole tensor (d, ...) in shares as `like` is, or as it is."""
     if not isinstance(like, DTensor):
         return tensor
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
 
 
 def shared_like(tensors: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """A whole state in shares as the module's is; names that it has not stay as they are."""
+    """A whole state, (d, ...) each, in shares as the module's is; names that it has not stay as they are."""
     own = module.state_dict()
     return {name: shared_as(tensor, own.get(name, tensor)) for name, tensor in tensors.items()}
 
 
 def shared_states(states: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
-    """A whole state of an optimizer in shares as its parameters are."""
+    """A whole state of an optimizer (its `state_dict`) in shares as its parameters are."""
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     spread = {
         number: {

@@ -48,7 +48,8 @@ class EpochBatches(Sampler[list[int]], ABC):
     """Batches of `steps`: place p of the run holds sample `order(p // n)[p % n]`; `shuffled` says how an epoch goes.
 
     Every batch is full, every epoch uses every sample once; a batch may span two epochs, and with n below
-    `batch_size` it repeats samples. Of `batch_size` samples, process `rank` of `world` gets its own stretch.
+    `batch_size` it repeats samples. Of `batch_size` samples, a multiple of `world`, process `rank` of `world` gets its
+    own stretch.
     """
 
     def __init__(self, n: int, batch_size: int, *, steps: range, rank: int = 0, world: int = 1) -> None:
@@ -77,7 +78,7 @@ class EpochBatches(Sampler[list[int]], ABC):
         return picked
 
     def order(self, epoch: int) -> torch.Tensor:
-        """`shuffled`, the last one remembered."""
+        """`shuffled`, (n,) int64, the last one remembered."""
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self.shuffled(epoch)
         return self._order
@@ -99,7 +100,7 @@ class ShuffledBatches(EpochBatches):
 
 
 class LateLoader:
-    """A loader that is built when it is first iterated, once this process knows its rank."""
+    """A loader of `length` batches that is built when it is iterated, once this process knows its rank."""
 
     def __init__(self, build: Callable[[], DataLoader[Any]], length: int) -> None:
         self.build, self.length = build, length
@@ -116,8 +117,10 @@ def data_loader(
 ) -> DataLoader[Any]:
     """Return a DataLoader over lists of sample numbers.
 
-    A dataset with `__getitems__` is asked for a whole batch at once, and `collate` gets what it returned.
+    A dataset with `__getitems__` is asked for a whole batch at once, and `collate` gets what it returned. workers:
+    processes that read. pin: into memory from which a GPU copies faster.
     """
+    own = torch.Generator().manual_seed(0)  # else it draws its workers' seed from the global generator
     return DataLoader(
         data,
         batch_sampler=batches,
@@ -125,7 +128,5 @@ def data_loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pin,
-        generator=torch.Generator().manual_seed(
-            0
-        ),  # else it draws its workers' seed from the global generator
+        generator=own,
     )

@@ -20,7 +20,7 @@ _running: list[Bar] = []  # a training inside a bar speaks behind it instead of 
 
 
 class Bar:
-    """`[#####---------------] 1/4 NAME 0:23  step 40/100`: how many are done, what runs, for how long, what it says."""
+    """`[#####---------------] 1/4 NAME 0:23  step 40/100`: what is done of `total`, what runs, how long, its words."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0

@@ -41,7 +41,7 @@ def assert_padding_invariant(
 
     `inputs[mask]: (b, t)` bool, True = real; the inputs named in `padded` have its axes first and are filled
     with `garbage` (NaN for the strictest) under False. Outputs with the mask's axes first are compared where
-    it is True, others whole.
+    it is True, others whole. Raises AssertionError where they differ by more than atol, and for a mask without padding.
     """
     real = inputs[mask]
     if bool(real.all()):
@@ -57,7 +57,7 @@ def assert_padding_invariant(
 
 
 def assert_batch_independent(module: nn.Module, inputs: Inputs, *, atol: float = 1e-5) -> None:
-    """Each row of a batch comes out as it does alone."""
+    """Each row of a batch, `(b, ...)` as all tensors of the input, comes out as it does alone."""
     whole = _outputs(module, inputs)
     rows = _batch_size(inputs)
     for i in range(rows):
@@ -93,7 +93,7 @@ def assert_every_parameter_trains(module: nn.Module, inputs: Inputs, *, but: tup
     """Every trainable parameter gets a finite gradient that is not all zero, save those named in `but`.
 
     The outputs are weighted by fixed random numbers, so that symmetric sums do not cancel. Gradients are
-    cleared.
+    cleared. Raises AssertionError that names those without.
     """
     module.zero_grad(set_to_none=True)
     generator = torch.Generator().manual_seed(0)
@@ -129,7 +129,7 @@ def assert_state_round_trip(module: nn.Module, make: Callable[[], nn.Module], in
 
 
 def imported(program: Path) -> ModuleType:
-    """A Python file that is also a program, as a module under the name of its stem."""
+    """A Python file that is also a program, as a module under the name of its stem; ValueError for another file."""
     spec = importlib.util.spec_from_file_location(program.stem, program)
     if spec is None or spec.loader is None:
         message = f"{program}: expected a Python file"

@@ -68,8 +68,9 @@ def fit(
     best validation (with `patience`; the first is made before any step), else their average (with
     `ema_decay`), else the last ones.
     resume: continue the run in `out`, bit for bit; begin where there is none. force: drop the run in `out`.
-    Raises ValueError for unusable data, options or directories before any step; TrainingDiverged for a NaN
-    or infinite loss; TrainingInterrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM, a checkpoint saved.
+    Raises ValueError (of directories CheckpointError) for unusable data, options or directories before any step;
+    TrainingDiverged for a NaN or infinite loss; TrainingInterrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM, a
+    checkpoint saved.
     """
     out = Path(out)
     identity = _identity(module, train_data, val_data, options, seed)
