@@ -85,6 +85,14 @@ def test_the_condition_reaches_the_points(block, inputs):
     assert (other - block(**inputs)).abs().max() > 1e-3
 
 
+def test_a_condition_is_given_where_it_is_read_and_nowhere_else(block, inputs):
+    if isinstance(block, NearestByPlace):
+        pytest.skip("this block knows no condition")
+    inputs["cond"] = None if "cond" in inputs else torch.randn(3, 5)
+    with pytest.raises(ValueError, match="expected cond exactly where d_cond is above 0"):
+        block(**inputs)
+
+
 def test_recomputing_gives_the_same_gradients():
     torch.manual_seed(0)
     stack = Stack(2, W, HEADS, 3)

@@ -71,6 +71,16 @@ def test_refining_can_be_left_out_and_done_later(folder):
     assert sh("refine", folder / "m", *words, "--key", "X_nowhere") == 2
 
 
+def test_sections_that_end_at_different_stages_are_told_apart(folder):
+    given = anndata.read_h5ad(folder / "t.h5ad")
+    rows = np.flatnonzero(given.obs["section"] == "S3")
+    cells = given[np.concatenate([[0], rows])].copy()  # one cell of S1: no network corrects it
+    cells.write_h5ad(folder / "few.h5ad")
+    words = ["--data", folder / "few.h5ad", "--out", folder / "w.h5ad", "--force", "--refine"]
+    assert sh("reconstruct", folder / "m", *words) == 0
+    assert anndata.read_h5ad(folder / "w.h5ad").uns["stedm"]["stage"] == "regression, mean"
+
+
 def test_diagnose_answers_with_numbers(folder, capsys):
     words = ["--data", folder / "t.h5ad", "--out", folder / "d", "--force"]
     assert sh("diagnose", folder / "m", *words) == 0

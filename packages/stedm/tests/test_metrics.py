@@ -89,3 +89,9 @@ def test_few_cells_and_one_place_give_nan_and_no_error(n):
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="expected finite points"):
         metrics.score(np.full((4, 2), np.nan), np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("sd", [np.ones(81), np.ones((80, 1)), np.full(80, np.nan)])
+def test_an_sd_that_is_not_one_finite_number_a_cell_is_refused(sd):
+    with pytest.raises(ValueError, match="expected a finite sd for each of 80 points"):
+        metrics.score(points(), points(1), sd)

@@ -2,7 +2,10 @@
 
 import pytest
 
-from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
+from stedm.config import BaseConfig, PairConfig, SimulationConfig
+from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions, Walk
+
+NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,16 @@ from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions
         (LearnOptions, {"stages": (4.0, 2.0)}, "stages: expected rising noise levels"),
         (LearnOptions, {"stall": 0}, "stall: expected at least 1"),
         (LearnOptions, {"learning_rate": 0.0}, "learning_rate"),
+        (LearnOptions, {"p_std": NAN}, "p_std: expected more than 0, got nan"),
+        (LearnOptions, {"stages": (4.0, INF)}, "stages: expected rising noise levels"),
+        (LearnOptions, {"warmup_steps": -1}, "warmup_steps: expected at least 0, got -1"),
+        (EncoderOptions, {"weight_decay": NAN}, "weight_decay: expected at least 0, got nan"),
+        (Walk, {"start": INF}, "start: expected more than 0, got inf"),
+        (Walk, {"one_step": NAN}, "one_step: expected more than 0, got nan"),
+        (BaseConfig, {"gene_power": NAN}, "gene_power: expected at least 0, got nan"),
+        (BaseConfig, {"penalties": (0.1, NAN)}, "penalties: expected numbers > 0"),
+        (PairConfig, {"anchor": INF}, "anchor: expected at least 0, got inf"),
+        (SimulationConfig, {"pattern": "stripes"}, "pattern: expected one of layers, niches, gradients"),
     ],
 )
 def test_values_outside_their_range_are_refused(kind, words, said):

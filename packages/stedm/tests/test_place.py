@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from stedm import baselines, saving
 from stedm.learning import fit
@@ -73,6 +74,18 @@ def test_a_saved_model_gives_the_same_places(model, tissue, tmp_path):
 def test_one_section_alone_can_be_learned_from(tissue, quick):
     found = fit(tissue.only(["S1"]), quick).predict(tissue.sections[2])
     assert score(found.coordinates, tissue.sections[2].coordinates).rmse < 0.9
+
+
+def test_what_the_model_cannot_place_is_refused(model, tissue):
+    query = tissue.sections[2]
+    wider = replace(query, counts=sparse.hstack([query.counts, query.counts]).tocsr())
+    with pytest.raises(ValueError, match="S3: expected counts of the model's 80 genes, got 160"):
+        model.predict(wider)
+    for given in (np.zeros((len(query) + 1, 2)), np.zeros((len(query), 3)), np.full((len(query), 2), np.nan)):
+        with pytest.raises(ValueError, match=r"S3: expected finite coordinates \(120, 2\), got shape"):
+            model.refine(query, given)
+    with pytest.raises(ValueError, match="draws: expected at least 1, got 0"):
+        model.predict(query, refine=True, draws=0)
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ QUIET = 0.05  # size of a head's output at the start
 class MAB(nn.Module):
     """A multihead attention block: queries `(b, q, w)` look at keys `(b, n, w)` with `mask: (b, n)` -> `(b, q, w)`.
 
-    cond: `(b, d_cond)` scales and shifts the features before the feed-forward half. Keys must be finite.
+    cond: `(b, d_cond)` scales and shifts the features before the feed-forward half. Keys must be finite. Raises
+    ValueError for a `cond` without `d_cond`, or the other way round.
     """
 
     def __init__(self, width: int, heads: int, *, d_cond: int = 0) -> None:
@@ -40,7 +41,10 @@ class MAB(nn.Module):
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor, cond: Tensor | None = None) -> Tensor:
-        """The queries, changed."""
+        """The queries, changed. Raises ValueError as the class says."""
+        if (self.film is None) != (cond is None):
+            msg = f"expected cond exactly where d_cond is above 0, got {'none' if cond is None else 'one'}"
+            raise ValueError(msg)
         q = self._split(self.query(self.norm_query(queries)))
         k, v = (self._split(x) for x in self.key_value(self.norm_key(keys)).chunk(2, -1))
         # a softmax over nothing is NaN: a set without real keys looks at all, and what it sees is masked by the reader
@@ -57,7 +61,10 @@ class MAB(nn.Module):
 
 
 class ISAB(nn.Module):
-    """Induced set attention: the set speaks to m inducing points, they answer: `(b, n, w) -> (b, n, w)`, O(n m)."""
+    """Induced set attention: the set speaks to m inducing points, they answer: `(b, n, w) -> (b, n, w)`, O(n m).
+
+    mask: `(b, n)`. cond: as `MAB`.
+    """
 
     def __init__(self, width: int, heads: int, inducing: int, *, d_cond: int = 0) -> None:
         super().__init__()
@@ -76,7 +83,8 @@ class ISAB(nn.Module):
 class Nearest(nn.Module):
     """Attention of each point to its nearest ones and itself: `(b, n, w) -> (b, n, w)`, O(n k).
 
-    A set summed up in few inducing points cannot tell a point what its own neighbours are like; this can.
+    A set summed up in few inducing points cannot tell a point what its own neighbours are like; this can. mask:
+    `(b, n)`, near: `(b, n, k)`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -105,7 +113,7 @@ class Nearest(nn.Module):
 
 
 def quiet_head(width: int, dim: int) -> nn.Sequential:
-    """The last layers, `(..., w) -> (..., d)`, which say almost nothing at the start: a correction begins small."""
+    """The last layers, `(..., w) -> (..., dim)`, which say almost nothing at the start: a correction begins small."""
     last = nn.Linear(width, dim)
     nn.init.normal_(last.weight, std=QUIET / width**0.5)
     nn.init.zeros_(last.bias)
@@ -113,7 +121,10 @@ def quiet_head(width: int, dim: int) -> nn.Sequential:
 
 
 class Stack(nn.Module):
-    """Several ISABs, one after the other; `recompute` trades time for memory in the backward pass."""
+    """Several ISABs, one after the other: `(b, n, w) -> (b, n, w)`, as each of them.
+
+    recompute: trade time for memory in the backward pass.
+    """
 
     def __init__(
         self, blocks: int, width: int, heads: int, inducing: int, *, d_cond: int = 0, recompute: bool = False

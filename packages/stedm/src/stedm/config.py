@@ -1,15 +1,26 @@
 """Every default of `stedm`, typed and range-checked: the only truth about defaults.
 
-Coordinates are in units of a section's RMS radius wherever no other unit is named.
+Coordinates are in units of a section's RMS radius wherever no other unit is named. Each class raises ValueError, naming
+field, value and range, for a value outside its range.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from cytosol.options import TrainerOptions
-from stedm.options import EncoderOptions, LearnOptions, NetOptions, PatchOptions, Walk
+from stedm.options import (
+    EncoderOptions,
+    LearnOptions,
+    NetOptions,
+    PatchOptions,
+    Walk,
+    above,
+    at_least,
+    one_of,
+)
 
 Embedding = Literal["learned", "components"]
 Pattern = Literal["layers", "niches", "gradients"]
@@ -27,25 +38,23 @@ class BaseConfig:
     landmarks: int = 1000  # cells that carry the kernel (Nystroem above)
     folds: int = 5  # of one section's cells, where there is only one section
     rounds: int = 4  # of turning and mirroring training sections onto what the others predict
-    thinned: float = (
-        0.3  # share of its counts in a second, shallower look at a held-out section; 1: there is none
-    )
+    thinned: float = 0.3  # share of counts in a second, shallower look at a held-out section; 1: none
     smooth: int = 5  # neighbours in expression over which a query's coordinates are averaged; 0: none
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("genes", "landmarks"):
-            _at_least(name, getattr(self, name), 2)
-        _at_least("folds", self.folds, 2)
+            at_least(name, getattr(self, name), 2)
+        at_least("folds", self.folds, 2)
         for name in ("rounds", "smooth", "gene_power"):
-            _at_least(name, getattr(self, name), 0)
+            at_least(name, getattr(self, name), 0)
         if not self.components or min(self.components) < 1:
             msg = f"components: expected whole numbers >= 1, got {self.components!r}"
             raise ValueError(msg)
-        if not self.penalties or min(self.penalties) <= 0:
+        if not self.penalties or not all(0 < penalty < math.inf for penalty in self.penalties):
             msg = f"penalties: expected numbers > 0, got {self.penalties!r}"
             raise ValueError(msg)
-        _above("bandwidth", self.bandwidth, 0.0)
+        above("bandwidth", self.bandwidth, 0.0)
         if not 0.0 < self.thinned <= 1.0:
             msg = f"thinned: expected a share in (0, 1], got {self.thinned!r}"
             raise ValueError(msg)
@@ -70,10 +79,10 @@ class PairConfig:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("near", "alike", "trees", "partners"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         for name in ("rounds", "embed", "anchor", "sharp"):
-            _at_least(name, getattr(self, name), 0)
-        _above("negatives", self.negatives, 0.0)
+            at_least(name, getattr(self, name), 0)
+        above("negatives", self.negatives, 0.0)
         if not 0.0 <= self.share <= 1.0:
             msg = f"share: expected a share in [0, 1], got {self.share!r}"
             raise ValueError(msg)
@@ -93,13 +102,11 @@ class NetworksConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        if self.embedding not in get_args(Embedding):
-            msg = f"embedding: expected one of {', '.join(get_args(Embedding))}, got {self.embedding!r}"
-            raise ValueError(msg)
+        one_of("embedding", self.embedding, get_args(Embedding))
         for name in ("encoder_steps", "encoder_cells", "draws"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         for name in ("surroundings", "refiner_steps"):
-            _at_least(name, getattr(self, name), 0)
+            at_least(name, getattr(self, name), 0)
 
 
 def _trainer() -> TrainerOptions:
@@ -126,12 +133,10 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        if self.pattern not in get_args(Pattern):
-            msg = f"pattern: expected one of {', '.join(get_args(Pattern))}, got {self.pattern!r}"
-            raise ValueError(msg)
+        one_of("pattern", self.pattern, get_args(Pattern))
         for name, low in {"sections": 1, "cells": 1, "genes": 2, "spatial": 1, "batch": 0}.items():
-            _at_least(name, getattr(self, name), low)
-        _above("depth", self.depth, 0.0)
+            at_least(name, getattr(self, name), low)
+        above("depth", self.depth, 0.0)
         if self.spatial > self.genes:
             msg = f"spatial: expected at most genes = {self.genes}, got {self.spatial}"
             raise ValueError(msg)
@@ -155,18 +160,4 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _at_least("seed", self.seed, 0)
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    """Refuse a value below `low`."""
-    if value < low:
-        msg = f"{name}: expected a number >= {low:g}, got {value!r}"
-        raise ValueError(msg)
-
-
-def _above(name: str, value: float, low: float) -> None:
-    """Refuse a value that is not above `low`."""
-    if not value > low:
-        msg = f"{name}: expected a number > {low:g}, got {value!r}"
-        raise ValueError(msg)
+        at_least("seed", self.seed, 0)

@@ -12,6 +12,8 @@ import numpy as np
 import scipy  # its statistics take a second to load, and only scoring needs them
 from scipy.spatial import cKDTree
 
+from stedm.tissue import rms_radius
+
 K = 10
 ALL_PAIRS = 1500  # cells
 SAMPLED = 1_000_000  # pairs
@@ -21,7 +23,7 @@ SAMPLED = 1_000_000  # pairs
 class Fit:
     """The similarity that lays a prediction on the truth: `scale * (x - shift_from) @ turn + shift_to`.
 
-    turn: (d, d) orthogonal; mirrored: its determinant is -1. scale: fitted, one number.
+    turn: (d, d) orthogonal; mirrored: its determinant is -1. scale: fitted, one number. shift_from, shift_to: (d,).
     """
 
     turn: np.ndarray
@@ -58,7 +60,7 @@ class Scores:
     rmse: after the best similarity, over the truth's RMS radius. scale_ratio: RMS radius predicted / true.
     floor: jaccard10 of random positions. sd_spearman: rank correlation of sd with the error after the similarity.
     sd_ratio: RMS error / RMS sd (1: honest). sd_coverage90: share of cells inside the 90 % ball of their sd.
-    mirrored: 1 where the best similarity mirrors the prediction.
+    mirrored: 1 where the best similarity mirrors the prediction. cells: how many there are.
     """
 
     cells: int
@@ -82,17 +84,20 @@ def score(predicted: np.ndarray, truth: np.ndarray, sd: np.ndarray | None = None
     """Every measure of a section: predicted (n, d), truth (n, d), sd (n,) in the prediction's unit.
 
     The cells are shuffled first: equal distances are then decided by chance and not by the row order.
-    Raises ValueError for shapes that differ or values that are not finite.
+    Raises ValueError for shapes that do not fit together or values that are not finite.
     """
     if predicted.shape != truth.shape or not (np.isfinite(predicted).all() and np.isfinite(truth).all()):
         msg = f"expected finite points of equal shape, got {predicted.shape} and {truth.shape}"
         raise ValueError(msg)
     n = len(truth)
+    if sd is not None and (np.shape(sd) != (n,) or not np.isfinite(sd).all()):
+        msg = f"expected a finite sd for each of {n} points, got shape {np.shape(sd)}"
+        raise ValueError(msg)
     order = np.random.default_rng(seed).permutation(n)
     predicted, truth = np.asarray(predicted, float)[order], np.asarray(truth, float)[order]
     jaccard, hit = neighbours_kept(predicted, truth)
     spearman = distance_spearman(predicted, truth, seed=seed)
-    here, there = _radius(predicted), _radius(truth)
+    here, there = rms_radius(predicted), rms_radius(truth)
     fit = fit_similarity(predicted, truth)
     error = np.linalg.norm(fit(predicted) - truth, axis=1)
     rmse = float(np.sqrt((error**2).mean()) / there) if there > 0 else float("nan")
@@ -104,7 +109,7 @@ def score(predicted: np.ndarray, truth: np.ndarray, sd: np.ndarray | None = None
 
 
 def neighbours_kept(predicted: np.ndarray, truth: np.ndarray, k: int = K) -> tuple[float, float]:
-    """Mean Jaccard index and mean hit rate of the k nearest; NaN for k cells or fewer."""
+    """Mean Jaccard index and mean hit rate of the k nearest, predicted and truth (n, d); NaN for k cells or fewer."""
     n = len(truth)
     if n <= k:
         return float("nan"), float("nan")
@@ -115,7 +120,7 @@ def neighbours_kept(predicted: np.ndarray, truth: np.ndarray, k: int = K) -> tup
 
 
 def nearest(points: np.ndarray, k: int) -> np.ndarray:
-    """The k nearest others of each point, (n, k) rows, nearest first; k below n.
+    """The k nearest others of each point (n, d), (n, k) rows, nearest first; k below n.
 
     Equal distances in the order the tree finds them. A point is never its own neighbour, coincident ones included.
     """
@@ -126,7 +131,10 @@ def nearest(points: np.ndarray, k: int) -> np.ndarray:
 
 
 def distance_spearman(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0) -> float:
-    """Rank correlation of pairwise distances: all pairs of small sections, a million sampled ones of large ones."""
+    """Rank correlation of pairwise distances, predicted and truth (n, d); NaN below 3 cells or at one place.
+
+    All pairs of small sections, a million sampled ones of large ones.
+    """
     n = len(truth)
     if n < 3:
         return float("nan")
@@ -143,7 +151,10 @@ def distance_spearman(predicted: np.ndarray, truth: np.ndarray, *, seed: int = 0
 
 
 def random_floor(n: int, k: int = K) -> float:
-    """Expected Jaccard index of the k nearest if positions were random: k of n - 1 drawn twice, exactly."""
+    """Expected Jaccard index of the k nearest if positions were random: k of n - 1 drawn twice, exactly.
+
+    The overlap is hypergeometric. NaN for k cells or fewer.
+    """
     if n <= k:
         return float("nan")
     common = np.arange(k + 1)
@@ -164,7 +175,3 @@ def calibrate(error: np.ndarray, sd: np.ndarray, dim: int) -> tuple[float, float
     ratio = float(np.sqrt((error**2).mean())) / size if size > 0 else float("nan")
     inside = error**2 <= sd**2 * scipy.stats.chi2.ppf(0.9, dim) / dim
     return rank, ratio, float(inside.mean())
-
-
-def _radius(points: np.ndarray) -> float:
-    return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))

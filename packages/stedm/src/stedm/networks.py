@@ -51,16 +51,16 @@ class Shown:
         return Shown(self.x[rows], related, self.v[rows])
 
 
-Settle = Callable[
-    [np.ndarray, Related], np.ndarray
-]  # coordinates (n, d), with probable neighbours brought together
+# coordinates (n, d), with probable neighbours brought together
+Settle = Callable[[np.ndarray, Related], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Trained networks. scale: of the components. held: scores of each stage on what was held out.
+    """Trained networks. scale: what the components are divided by. held: scores of each stage on what was held out.
 
-    believed: whether the refined structure was better there than the one it started from.
+    encoder: None where the components are the embedding as they are. believed: whether the refined structure was better
+    there than the one it started from.
     """
 
     net: StructureNet
@@ -71,11 +71,14 @@ class Networks:
     believed: bool
 
     def cells(self, shown: Shown) -> Cells:
-        """Embedding and surroundings of a section's cells."""
+        """Embedding, with surroundings, and coordinates of a section's cells, in its order."""
         return as_cells(shown, self.encoder, self.scale, self.config.networks.surroundings)
 
     def batches(self, shown: Sequence[Shown], seed: int) -> list[dict[str, Tensor]]:
-        """Sets of cells of sections with their true places, as `diagnose` reads them."""
+        """Sets of cells of sections with their true places, as `diagnose` reads them: batches of b sets of s cells.
+
+        Each batch: z (b, s, h), p and v (b, s, d) in RMS radii, mask (b, s).
+        """
         cells = [self.cells(one) for one in shown]
         return batches(PatchDataset(cells, self.config.patches, count=HELD_SETS, seed=seed))
 
@@ -87,7 +90,13 @@ class Networks:
 def estimates(
     made: Reconstruction, walk: Walk, estimate: Estimate, draws: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (n, d) of an estimate and its draws (r, n, d): the posterior mean, or the first of several draws."""
+    """Coordinates (n, d) of an estimate and its draws (r, n, d): the posterior mean, or the first of several draws.
+
+    Raises ValueError for fewer than one draw, and for networks without a refiner.
+    """
+    if draws < 1:
+        msg = f"draws: expected at least 1, got {draws}"
+        raise ValueError(msg)
     if estimate == "mean":
         found = made.mean(walk, draws)
         return found.v.double().numpy(), found.draws.double().numpy()
@@ -96,7 +105,10 @@ def estimates(
 
 
 def as_cells(shown: Shown, encoder: ExpressionEncoder | None, scale: float, surroundings: int) -> Cells:
-    """Embedding Z, centred P and V of a section as the networks see it."""
+    """Embedding Z, centred P and V of a section as the networks see it, float32.
+
+    scale: what the components are divided by. surroundings: nearest cells that Z is told of, 0 for none.
+    """
     x, p, v = (
         torch.as_tensor(np.ascontiguousarray(a), dtype=torch.float32)
         for a in (shown.x, shown.related.coordinates, shown.v)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 Gauge = Literal["output", "generator", "frame", "distance"]
@@ -12,7 +14,10 @@ Estimate = Literal["mean", "sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class NetOptions:
-    """The shape of the set networks; the specification's is width 256, 4 score blocks, 2 generator blocks."""
+    """The shape of the set networks; the specification's is width 256, 4 score blocks, 2 generator blocks.
+
+    Raises ValueError, naming field, value and range, for a value outside its range; so do the others here.
+    """
 
     width: int = 64  # features inside a block
     heads: int = 4
@@ -28,13 +33,13 @@ class NetOptions:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("width", "heads", "inducing", "context_width", "generator_blocks", "score_blocks"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         for name in ("neighbours", "context_blocks"):
-            _at_least(name, getattr(self, name), 0)
+            at_least(name, getattr(self, name), 0)
         if self.width % self.heads or self.width % 2:
             msg = f"width: expected an even multiple of heads = {self.heads}, got {self.width}"
             raise ValueError(msg)
-        _one_of("around", self.around, get_args(Around))
+        one_of("around", self.around, get_args(Around))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +52,7 @@ class EncoderOptions:
     hide: float = 0.2  # share of genes hidden in training
     temperature: float = 0.1  # of the contrast
     contrast: float = 0.3  # weight of the contrast beside the coordinates
-    across: bool = (
-        True  # cells of other sections at the same place count as neighbours (needs one frame for all)
-    )
+    across: bool = True  # cells of other sections count as neighbours too (needs one frame for all)
     reach: int = 8  # a neighbourhood's width is the typical distance of the reach-th nearest cell
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -57,13 +60,14 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         for name in ("width", "features", "blocks", "reach"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         if not 0 <= self.hide < 1:
             msg = f"hide: expected a share in [0, 1), got {self.hide!r}"
             raise ValueError(msg)
-        if self.temperature <= 0 or self.learning_rate <= 0 or self.contrast < 0:
-            msg = "temperature and learning_rate: expected more than 0, and contrast at least 0"
-            raise ValueError(msg)
+        for name in ("temperature", "learning_rate"):
+            above(name, getattr(self, name), 0)
+        for name in ("contrast", "weight_decay"):
+            at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +81,9 @@ class PatchOptions:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _at_least("least", self.least, 4)
-        _at_least("most", self.most, self.least)
-        _at_least("rounds", self.rounds, 1)
+        at_least("least", self.least, 4)
+        at_least("most", self.most, self.least)
+        at_least("rounds", self.rounds, 1)
         if not 0 < self.random <= 1:
             msg = f"random: expected a share in (0, 1], got {self.random!r}"
             raise ValueError(msg)
@@ -103,45 +107,54 @@ class LearnOptions:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _one_of("gauge", self.gauge, get_args(Gauge))
-        _at_least("stall", self.stall, 1)
+        one_of("gauge", self.gauge, get_args(Gauge))
+        at_least("stall", self.stall, 1)
         for name in ("hide", "self_condition"):
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"{name}: expected a share in [0, 1], got {getattr(self, name)!r}"
                 raise ValueError(msg)
-        rising = all(a < b for a, b in zip(self.stages, self.stages[1:], strict=False))
-        if not self.stages or not rising or not 0 < self.lowest < self.stages[0]:
+        levels = (0.0, self.lowest, *self.stages, math.inf)
+        if not self.stages or not all(a < b for a, b in pairwise(levels)):
             msg = f"stages: expected rising noise levels above lowest = {self.lowest}, got {self.stages}"
             raise ValueError(msg)
-        if min(self.learning_rate, self.p_std) <= 0 or min(self.jitter, self.weight_decay) < 0:
-            msg = "learning_rate and p_std: expected more than 0; jitter and weight_decay: at least 0"
-            raise ValueError(msg)
+        for name in ("learning_rate", "p_std"):
+            above(name, getattr(self, name), 0)
+        for name in ("jitter", "weight_decay", "warmup_steps"):
+            at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Walk:
     """How a refinement goes: from which noise level [sigma_data], in how many steps; `one_step` takes D there."""
 
-    start: float = 1.5  # the specification's 1-2 sigma_data
+    start: float = 1.5  # [sigma_data], the specification's 1-2
     steps: int = 6
-    one_step: float = 8.0  # noise level of the one-step mean
-    open_loop: float = 16.0  # where open-loop sampling starts
+    one_step: float = 8.0  # noise level of the one-step mean [sigma_data]
+    open_loop: float = 16.0  # where open-loop sampling starts [sigma_data]
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _at_least("steps", self.steps, 1)
-        if min(self.start, self.one_step, self.open_loop) <= 0:
-            msg = f"start, one_step and open_loop: expected noise levels above 0, got {self}"
-            raise ValueError(msg)
+        at_least("steps", self.steps, 1)
+        for name in ("start", "one_step", "open_loop"):
+            above(name, getattr(self, name), 0)
 
 
-def _at_least(name: str, value: int, low: int) -> None:
-    if value < low:
-        msg = f"{name}: expected at least {low}, got {value!r}"
+def at_least(name: str, value: float, low: float) -> None:
+    """Raise ValueError for a value below `low`, and for one that is not finite."""
+    if not low <= value < math.inf:
+        msg = f"{name}: expected at least {low:g}, got {value!r}"
         raise ValueError(msg)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def above(name: str, value: float, low: float) -> None:
+    """Raise ValueError for a value that is not above `low`, and for one that is not finite."""
+    if not low < value < math.inf:
+        msg = f"{name}: expected more than {low:g}, got {value!r}"
+        raise ValueError(msg)
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError for a word that is not allowed."""
     if value not in allowed:
         msg = f"{name}: expected one of {', '.join(allowed)}, got {value!r}"
         raise ValueError(msg)

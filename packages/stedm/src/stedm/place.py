@@ -17,7 +17,6 @@ from stedm import networks, pairs, related
 from stedm.base import Regression
 from stedm.confidence import ErrorModel
 from stedm.config import Config
-from stedm.graph import joined
 from stedm.networks import Networks, Shown
 from stedm.normalise import depth
 from stedm.related import PairStage
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 # Of the training sections' counts a cell: below it, what held-out cells said of the networks says nothing.
 SHALLOW = 0.5
-STAGES = ("regression", "smoothed", "pairs", "generator", "mean", "sample")
+NO_NETWORKS = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Place:
 
     sd: expected root mean square distance from the true place. partners: (n, k) rows of the most probable neighbours,
     chance: (n, k) their probabilities, k = 0 without a pair model. stages: the coordinates after each stage. draws:
-    (r, n, d) of the refiner, r = 0 where it was not asked. foreign: the section is so unlike the training sections that
-    its probable neighbours alone made the structure.
+    (r, n, d) of the refiner, moved onto one another, r = 0 where it was not asked. foreign: the section is so unlike
+    the training sections that its probable neighbours alone made the structure.
     """
 
     coordinates: np.ndarray
@@ -53,7 +52,7 @@ class Place:
     foreign: bool
 
     def neighbours(self, rows: np.ndarray, n: int) -> sparse.csr_matrix:
-        """The probabilities as a matrix (n, n) of the file whose rows these cells are."""
+        """The probabilities as a matrix (n, n) of the file of n cells whose rows these cells are, (own,)."""
         own, k = np.repeat(rows, self.partners.shape[1]), self.chance.ravel() > 0
         at = (own[k], rows[self.partners.ravel()[k]])
         return sparse.csr_matrix((self.chance.ravel()[k].astype(np.float32), at), shape=(n, n))
@@ -61,10 +60,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Model:
-    """What was learned. genes: names in the order of the columns. unit: RMS radius of the training sections.
+    """What was learned. genes: (g,) names in the order of the columns. unit: mean RMS radius of the training sections.
 
-    pair, networks: None where the configuration leaves them out, or nothing was to be learned. history: of the
-    networks' runs, kept with a fresh model only.
+    pair, networks: None where the configuration leaves them out, or nothing was to be learned. error: of each cell.
+    facts: of the training: sections, cells, components, held_out_rmse [RMS radii], kind, count (typical, a cell),
+    mirrored (sections). history: of the networks' runs, kept with a fresh model only.
     """
 
     genes: np.ndarray
@@ -87,7 +87,7 @@ class Model:
         return self.facts["kind"] == "counts" and typical_count(section) < SHALLOW * self.facts["count"]
 
     def to(self, device: torch.device) -> Model:
-        """The same model, its networks on a device."""
+        """The model itself, its set networks moved to a device; the encoder stays on the CPU."""
         if self.networks is not None:
             self.networks.net.to(device)
         return self
@@ -105,19 +105,18 @@ class Model:
 
         The same cells get the same places in whatever order they come. refine: whether the networks correct what
         regression and pairs made; None: as the held-out cells advised, and never for a foreign or shallow section.
-        estimate: `mean` of the posterior, or one `sample` of it. Raises ValueError where networks are asked for that
-        the model does not have.
+        estimate: `mean` of the posterior, or one `sample` of it. draws: that a mean averages or that a sample keeps, 1
+        or more. draws and seed: None for the configuration's. Raises ValueError for other genes, and where networks
+        are asked for that the model does not have.
         """
         seed = self.config.seed if seed is None else seed
         if self.networks is None and (refine or estimate == "sample"):
-            msg = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
-            raise ValueError(msg)
+            raise ValueError(NO_NETWORKS)
         if estimate == "sample" and refine is False:
             msg = "estimate 'sample' needs the refiner: leave --no-refine out, or ask for the mean"
             raise ValueError(msg)
         own, back = in_own_order(section.without_coordinates())
-        cells = self.regression.cells(own)
-        view = pairs.View(cells, self.regression(cells), depth(own))
+        view = self._view(own)
         stages, made = self._staged(view, seed)
         if refine is None:
             advised = self.refines and not made.foreign and not self.shallow(section)
@@ -138,12 +137,18 @@ class Model:
     ) -> Place:
         """Coordinates (n, d) of a section's cells that anything made, in any unit, corrected by the networks.
 
-        They are scaled to the training sections' RMS radius first. Raises ValueError where the model has no networks,
-        or where all coordinates are the same.
+        They are scaled to the training sections' RMS radius first; the rest as in `predict`. Raises ValueError where
+        the model has no networks, for other genes, for coordinates of another shape or not finite, or where all are
+        the same.
         """
         seed = self.config.seed if seed is None else seed
         if self.networks is None:
-            msg = "this model was trained without networks (networks.use=false): it cannot refine or draw samples"
+            raise ValueError(NO_NETWORKS)
+        shape = (len(section), self.regression.coefficients.shape[1])
+        if coordinates.shape != shape or not np.isfinite(coordinates).all():
+            msg = (
+                f"section {section.label}: expected finite coordinates {shape}, got shape {coordinates.shape}"
+            )
             raise ValueError(msg)
         own, back = in_own_order(section.without_coordinates())
         start = (coordinates - coordinates.mean(axis=0))[np.argsort(back)]
@@ -151,20 +156,30 @@ class Model:
         if not size > 0:
             msg = f"section {section.label}: expected cells at different places, all coordinates are the same"
             raise ValueError(msg)
-        cells = self.regression.cells(own)
-        view = pairs.View(cells, self.regression(cells), depth(own))
+        view = self._view(own)
         _, made = self._staged(view, seed)
         stages = {"given": start / size}
         drawn = self._refined(view, stages, made, estimate, draws, seed)
         return self._placed(view, stages, made, drawn, back)
 
     def shown(self, section: Section, seed: int | None = None) -> Shown:
-        """A section with coordinates as the networks see it: what `diagnose` looks at, in RMS radii."""
+        """A section with coordinates as the networks see it: what `diagnose` looks at, in RMS radii.
+
+        Raises ValueError for other genes, DataError for a section without coordinates.
+        """
         own, _ = in_own_order(section)
-        cells = self.regression.cells(own.without_coordinates())
-        view = pairs.View(cells, self.regression(cells), depth(own))
+        view = self._view(own)
         _, made = self._staged(view, self.config.seed if seed is None else seed)
-        return Shown(joined(cells), made, place_of(own) / self.unit)
+        return Shown(view.joined, made, place_of(own) / self.unit)
+
+    def _view(self, section: Section) -> pairs.View:
+        """What regression and pairs may know of a section: its coordinates are not looked at."""
+        if section.counts.shape[1] != len(self.genes):
+            there = section.counts.shape[1]
+            msg = f"section {section.label}: expected counts of the model's {len(self.genes)} genes, got {there}"
+            raise ValueError(msg)
+        cells = self.regression.cells(section)
+        return pairs.View(cells, self.regression(cells), depth(section))
 
     def _placed(
         self,
@@ -209,9 +224,7 @@ class Model:
         none = np.zeros((0, *before.shape))
         if nets is None or len(view) < 2:
             return none
-        looked = nets.look(
-            Shown(joined(view.cells), replace(made, coordinates=before), np.zeros_like(before)), seed
-        )
+        looked = nets.look(Shown(view.joined, replace(made, coordinates=before), np.zeros_like(before)), seed)
         stages["generator"] = settled(self.pair, seed)(looked.generated.double().numpy(), made)
         if nets.net.refiner is None:
             if estimate == "sample":

@@ -55,7 +55,10 @@ def read(path: Path | str, key: str | None = SPATIAL) -> tuple[AnnData, tuple[st
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the names and bytes of a store's files, without the elements that are not read."""
+    """SHA-256 of the names and bytes of a store's files, without the elements that are not read.
+
+    Raises DataError as `read`.
+    """
     store, found = _table(path).parents[1], hashlib.sha256()
     for file in sorted(store.rglob("*")):
         name = file.relative_to(store)
@@ -67,7 +70,7 @@ def fingerprint(path: Path) -> str:
 
 def _table(path: Path) -> Path:
     """The folder of the table that is meant. DataError where that is not clear, or where spatialdata is absent."""
-    store = path if path.suffix == ".zarr" else path.parents[1]
+    store = path if path.suffix == ".zarr" else path.parent.parent
     if not store.is_dir():
         there = "a file" if store.is_file() else "none"
         msg = f"{store}: expected a SpatialData store, which is a folder, there is {there}"

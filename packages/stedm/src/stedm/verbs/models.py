@@ -178,7 +178,7 @@ def _write(
     cells, tissue = common.cells_of(data, coordinates=False)
     tissue, note = common.known_cells(model, tissue)
     dim = model.regression.coefficients.shape[1]
-    places, sd, drawn = np.zeros((cells.n_obs, dim)), np.zeros(cells.n_obs), []
+    places, sd, drawn, stages = np.zeros((cells.n_obs, dim)), np.zeros(cells.n_obs), [], []
     kin = sparse.coo_matrix((cells.n_obs, cells.n_obs))
     for section, rows in zip(tissue.sections, h5ad.rows_by_section(cells, tissue), strict=True):
         made = place(section, rows, cells)
@@ -189,7 +189,7 @@ def _write(
                 f"note: section {section.label} is unlike the training sections: placed by its probable "
                 "neighbours alone, expect little; stedm_sd is too small"
             )
-        last = list(made.stages)[-1]
+        stages += list(made.stages)[-1:]
         drawn.append((rows, made.draws))
     cells.obsm[MADE], cells.obs[SD], cells.obsp[KIN] = places, sd, sparse.csr_matrix(kin)
     count = min(len(d) for _, d in drawn)
@@ -198,6 +198,7 @@ def _write(
         for rows, d in drawn:
             kept[rows] = d[:count].transpose(1, 0, 2).reshape(len(rows), count * dim)
         cells.obsm[DRAWN] = kept
+    last = ", ".join(dict.fromkeys(stages))  # sections may end at different ones
     cells.uns[HOW] = _how(model, directory, note, estimate, last)
     h5ad.write(cells, out)
     typer.echo(f"{out}: {cells.n_obs} cells of {len(tissue.sections)} sections placed ({last})")
