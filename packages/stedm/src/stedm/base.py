@@ -8,7 +8,7 @@ Letters: n cells, d dimensions, v views, c components, m landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ class _Fold:
 
 
 def fit(tissue: Tissue, config: BaseConfig, seed: int) -> Fitted:
-    """Fit on every section of a tissue with coordinates; its cells should be shuffled."""
+    """Fit on every section of a tissue; its cells should be shuffled. Raises DataError for one without coordinates."""
     rng = np.random.default_rng(seed)
     sections, kind = tissue.sections, tissue.kind
     radii = [rms_radius(place_of(section)) for section in sections]
@@ -222,8 +222,3 @@ def _held_out(
         made.append(HeldOut(section, cells[:, :, :count], predicted[start:stop], places[s]))
         start = stop
     return made
-
-
-def forget(fitted: Fitted) -> Fitted:
-    """Without what was held out: what prediction needs."""
-    return replace(fitted, held_out=())

@@ -47,7 +47,7 @@ def unit_place(section: Section) -> np.ndarray:
 
 
 def variable_genes(tissue: Tissue, count: int = GENES) -> np.ndarray:
-    """Columns of the most variable genes: by mean variance within the sections."""
+    """Columns of the most variable genes, (count,) ascending: by mean variance within the sections."""
     parts = [logged(section, tissue.kind) for section in tissue.sections]
     means = [np.asarray(p.mean(axis=0)).ravel() for p in parts]
     squares = [np.asarray(p.multiply(p).mean(axis=0)).ravel() for p in parts]
@@ -65,7 +65,8 @@ def standard(section: Section, kind: Kind, columns: np.ndarray) -> np.ndarray:
 def run(train: Tissue, query: Section, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Coordinates (n, d) of the query's cells by every method of `NAMES`, in the query's order.
 
-    The query's own coordinates, if it has any, are not looked at. Cells are shuffled before fitting.
+    The query's genes are those of `train`. Its own coordinates, if it has any, are not looked at. Cells are shuffled
+    before fitting. Raises DataError for a training section without coordinates.
     """
     rng = np.random.default_rng(seed)
     sections = [shuffled(section, rng)[0] for section in train.sections]

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from cytosol.edm import EDMScaling
 from cytosol.samplers import heun
 from cytosol.schedules import karras_sigmas
 from stedm.denoiser import skip_only
@@ -39,7 +40,7 @@ Rows = list[tuple[str, str, float, float, float, int]]
 
 @dataclass(frozen=True)
 class Held:
-    """A held-out batch as the refiner meets it: context (b, n, c), v and start (b, n, d) [sigma_data], mask."""
+    """A held-out batch as the refiner meets it: context (b, n, c), v and start (b, n, d) [sigma_data], mask (b, n)."""
 
     context: Tensor
     v: Tensor
@@ -51,7 +52,10 @@ class Held:
 def diagnose(
     net: StructureNet, batches: Sequence[dict[str, Tensor]], *, gauge: Gauge, generator: torch.Generator
 ) -> pd.DataFrame:
-    """All probes on held-out batches (`z, p, v, mask`), as one table. Without a refiner, the generator's alone."""
+    """All probes on held-out batches, as one table. Without a refiner, the generator's alone.
+
+    batches: z (b, n, h), p and v (b, n, d) [unit of the coordinates], mask (b, n). gauge: that of the training.
+    """
     net.eval()
     held = [_held(net, batch) for batch in batches]
     rows = generator_health(held)
@@ -92,7 +96,7 @@ def by_sigma(refiner: Refiner, held: Sequence[Held], gauge: Gauge, generator: to
             target = loss_target(example, hat, gauge)
             skip = skip_only(example.noisy, example.sigma, example.mask)
             silent = refiner.silent(example.noisy, example.sigma, start=example.start, mask=example.mask)
-            size = _c_out(example.sigma, 1.0)
+            size = EDMScaling(1.0).c_out(example.sigma)
             own = refiner.core.scaling.c_out(example.sigma)
             parts = (
                 (hat, skip, size),
@@ -147,7 +151,7 @@ def ablation(refiner: Refiner, held: Sequence[Held], gauge: Gauge, generator: to
 def open_loop_probe(
     refiner: Refiner, held: Sequence[Held], gauge: Gauge, generator: torch.Generator, *, steps: int = 18
 ) -> Rows:
-    """Structures drawn from pure noise: Jaccard@10 and scale, and the Jaccard over the generator's."""
+    """Structures drawn from pure noise in `steps`: Jaccard@10 and scale, and the Jaccard over the generator's."""
     found: dict[str, list[Tensor]] = {"jaccard10": [], "scale_r": [], "jaccard10_generator": []}
     levels = karras_sigmas(steps, sigma_min=LOWEST, sigma_max=OPEN_LOOP)
     for one in held:
@@ -186,10 +190,6 @@ def _examples(
 
 def _estimate(refiner: Refiner, context: Tensor, example: Example) -> Tensor:
     return refiner(example.noisy, example.sigma, context=context, start=example.start, mask=example.mask)
-
-
-def _c_out(sigma: Tensor, sigma_data: float) -> Tensor:
-    return sigma * sigma_data / torch.hypot(sigma, torch.full_like(sigma, sigma_data))
 
 
 def _shuffled(mask: Tensor, generator: torch.Generator) -> Tensor:

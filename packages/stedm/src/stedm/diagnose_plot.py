@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from cytosol.figures import BLUE, GREY, ORANGE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,7 +34,7 @@ PANELS = (
         },
     ),
 )
-COLOURS = ("#0072B2", "#D55E00", "#777777")
+COLOURS = (BLUE, ORANGE, GREY)
 
 
 def draw(table: pd.DataFrame, file: Path) -> None:

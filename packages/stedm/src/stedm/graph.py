@@ -8,13 +8,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import cKDTree
+
+from stedm import metrics
 
 EXACT = 12_000  # cells up to which expression neighbours are searched by brute force, in blocks
 BLOCK = 1000
 ANCHORS = 60  # cells a bucket above that
 PROBES = 12  # buckets searched
 PAIRS = 200_000  # pairs whose differences are held at once
+
+near = metrics.nearest  # in place, as `alike` in expression
 
 
 def joined(cells: np.ndarray) -> np.ndarray:
@@ -36,15 +39,14 @@ def alike(x: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     anchors = x[rng.permutation(n)[: n // ANCHORS]]
     probes = min(PROBES, len(anchors))
-    nearest = np.concatenate([_order(x[a : a + BLOCK], anchors, probes) for a in range(0, n, BLOCK)])
-    order = np.argsort(nearest[:, 0], kind="stable")
-    starts = np.searchsorted(nearest[order, 0], np.arange(len(anchors) + 1))
+    probed = np.concatenate([_order(x[a : a + BLOCK], anchors, probes) for a in range(0, n, BLOCK)])
+    order = np.argsort(probed[:, 0], kind="stable")
+    starts = np.searchsorted(probed[order, 0], np.arange(len(anchors) + 1))
     buckets = [order[a:b] for a, b in pairwise(starts)]
     found = np.zeros((n, k), dtype=np.int64)
-    for own, bucket in enumerate(buckets):
+    for bucket in buckets:
         if len(bucket):
-            probed = np.unique(nearest[bucket])
-            pool = np.concatenate([buckets[b] for b in probed] or [order[starts[own] : starts[own + 1]]])
+            pool = np.concatenate([buckets[b] for b in np.unique(probed[bucket])])
             pool = pool if len(pool) > k else rng.permutation(n)[: 4 * k]
             found[bucket] = _best(x, bucket, pool, k)
     return found
@@ -73,14 +75,6 @@ def apart(x: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     blocks = [slice(a, a + PAIRS) for a in range(0, len(i), PAIRS)]
     found = [np.sqrt(((x[i[b]] - x[j[b]]).astype(np.float64) ** 2).sum(axis=1)) for b in blocks]
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def near(points: np.ndarray, k: int) -> np.ndarray:
-    """The k nearest others of each point (n, d), (n, k), nearest first; k is below n."""
-    found = cKDTree(points).query(points, k=k + 1)[1].reshape(len(points), k + 1)
-    own = found == np.arange(len(points))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return found[~own].reshape(len(points), k)
 
 
 def averaged(values: np.ndarray, partners: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -47,7 +47,7 @@ def read(path: Path | str) -> AnnData:
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Whatever a reader raises for what is damaged, as one line."""
+    """Whatever a reader raises for what is damaged, as one line of DataError. what: the file ought to be."""
     try:
         with warnings.catch_warnings():
             # refused by `tissue_of`, with the name
@@ -63,7 +63,7 @@ def readable(path: Path, what: str) -> Iterator[None]:
 def refuse_swollen(path: Path, group: Any, stored: Callable[[Any], int]) -> None:
     """Refuse an AnnData (group of h5py or zarr) without X, or whose X would fill the memory though little is stored.
 
-    stored: bytes that an array takes on disk.
+    stored: bytes that an array takes on disk. Raises DataError.
     """
     found: Any = group.get("X")
     if found is None:
@@ -119,7 +119,7 @@ def tissue_of(
 
 
 def rows_by_section(data: AnnData, tissue: Tissue) -> list[np.ndarray]:
-    """The rows of the AnnData that each section of its tissue holds, in the section's order."""
+    """The rows of the AnnData that each section of its tissue holds, (n,) each, in the section's order."""
     labels = _labels(data, tissue.name)
     return [np.flatnonzero(labels == section.label) for section in tissue.sections]
 
@@ -131,7 +131,7 @@ _SAYS: dict[Kind, str] = {
 
 
 def kind_of(counts: sparse.csr_matrix) -> Kind:
-    """Whether values are whole counts, judged by up to a million of them."""
+    """Whether values (n, g) are whole counts, judged by up to a million of them."""
     seen = counts.data[:1_000_000]
     return "counts" if bool((seen == np.rint(seen)).all()) else "values"
 
@@ -174,14 +174,13 @@ def _matrix(data: AnnData, name: str) -> sparse.csr_matrix:
 
 def _unique(names: np.ndarray, name: str, what: str) -> None:
     """Refuse names given twice."""
-    found, first, counts = np.unique(names, return_index=True, return_counts=True)
+    _, first, counts = np.unique(names, return_index=True, return_counts=True)
     if (counts > 1).any():
         at = int(first[counts > 1].min())
         twice = names[at]
         rows = np.flatnonzero(names == twice)[:2] + 1
         msg = f"{name}: {what} name {twice!r} is in rows {rows[0]} and {rows[1]}: expected each name once"
         raise DataError(msg)
-    del found
 
 
 def _labels(data: AnnData, name: str) -> np.ndarray:
@@ -197,7 +196,10 @@ def _labels(data: AnnData, name: str) -> np.ndarray:
 
 
 def places_of(data: AnnData, name: str, key: str, dim: int) -> np.ndarray:
-    """Coordinates (n, dim), checked."""
+    """Coordinates (n, dim) of `obsm[key]`. Raises DataError: none, not numbers, another shape, not finite or too large.
+
+    name: of the file, for the error.
+    """
     if key not in data.obsm:
         known = ", ".join(map(str, data.obsm.keys())) or "nothing"
         hint = "`stedm reconstruct` writes it" if key == MADE else "--spatial-key (refine: --key) says where"
@@ -240,7 +242,7 @@ def expected_error(data: AnnData, name: str, key: str = SD) -> np.ndarray | None
 
 
 def write(data: AnnData, path: Path | str) -> None:
-    """Write an AnnData wholly or not at all."""
+    """Write an AnnData wholly or not at all; raises OSError where that cannot be."""
     path = Path(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         made = Path(folder) / "out.h5ad"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from cytosol.trainer import cosine_warmup, step_generator
 from stedm.curriculum import Curriculum, training_levels
@@ -21,7 +21,7 @@ from stedm.losses import distance_score, v_geom
 from stedm.objective import TERMS, check_weights, combine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from stedm.options import LearnOptions
     from stedm.structure import StructureNet
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 NEAR = 10  # neighbours of the losses, as of the scores
 KEPT = 0.7  # share of a set that its context-invariance twin keeps
 JUDGED = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # noise levels of a held-out set [sigma_data], in turn
+
+
+def warmed_up(
+    weights: Iterable[nn.Parameter], *, rate: float, decay: float, warmup: int, steps: int
+) -> dict[str, Any]:
+    """AdamW with a warm-up (at most half of the steps) and a cosine, as Lightning takes them.
+
+    rate: peak of the learning rate. decay: of the weights. warmup, steps: optimizer steps.
+    """
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
+    schedule = cosine_warmup(optimizer, min(warmup, steps // 2), steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class _Training(LightningModule):
@@ -57,24 +69,24 @@ class _Training(LightningModule):
         raise NotImplementedError
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """The loss of one batch."""
+        """The loss of one batch, a scalar."""
         generator = step_generator(self.seed, self.global_step, self.global_rank)
         return self.loss(self._roughened(batch, generator), generator)
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """What one held-out batch says, with the same randomness every time."""
+        """What one held-out batch says, a scalar, with the same randomness every time."""
         return self.judge(batch, torch.Generator().manual_seed(index))
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine."""
-        options = self.options
-        optimizer = torch.optim.AdamW(
+        """AdamW with a warm-up and a cosine, on what learns."""
+        own = self.options
+        return warmed_up(
             [p for p in self.parameters() if p.requires_grad],
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
+            rate=own.learning_rate,
+            decay=own.weight_decay,
+            warmup=own.warmup_steps,
+            steps=self.steps,
         )
-        schedule = cosine_warmup(optimizer, min(options.warmup_steps, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _roughened(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Some features of Z hidden and the base coordinates jittered: what is seen on other sections is rougher."""
@@ -88,7 +100,11 @@ class _Training(LightningModule):
 
 
 class GeneratorTraining(_Training):
-    """Context and generator: Procrustes error, scale, and edges that do not depend on the rest of the set."""
+    """Context and generator: Procrustes error, scale, and edges that do not depend on the rest of the set.
+
+    A batch: z (b, n, h), p and v (b, n, d) [unit of the coordinates], mask (b, n). weights: of losses, where they
+    differ from the table. Raises ValueError for a loss that does not exist, or a weight below 0.
+    """
 
     def __init__(self, net: StructureNet, options: LearnOptions, **words: Any) -> None:
         super().__init__(net, options, **words)
@@ -98,7 +114,7 @@ class GeneratorTraining(_Training):
             net.refiner.requires_grad_(requires_grad=False)
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        """The generator's share of the table."""
+        """The generator's share of the table: a scalar."""
         mask = batch["mask"]
         _, gen = self.net.look(batch["z"], batch["p"], mask)
         given = {"gen": gen, "gen_target": self._target(batch, gen), "mask": mask}
@@ -110,7 +126,7 @@ class GeneratorTraining(_Training):
         return combine(given, part="generator", weights=self.weights)[0]
 
     def judge(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        """The aligned squared error over the target's size."""
+        """The aligned squared error over the target's size: a scalar."""
         _, gen = self.net.look(batch["z"], batch["p"], batch["mask"])
         return combine(
             {"gen": gen, "gen_target": self._target(batch, gen), "mask": batch["mask"]},
@@ -131,7 +147,8 @@ class RefinerTraining(_Training):
 
     inflate: how much larger the generator's error is on held-out sets than on those that train; its errors are made
     larger by that much in training, or the refiner would learn to trust it too far. The curriculum's state is in
-    buffers, so that a resumed run goes on where it stood.
+    buffers, so that a resumed run goes on where it stood. Batches, weights and errors as `GeneratorTraining`; raises
+    ValueError for a network without a refiner too.
     """
 
     place: Tensor
@@ -159,7 +176,7 @@ class RefinerTraining(_Training):
         return Curriculum(self.options.stages, self.options.stall, int(stage), int(stall), best)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """The loss of one batch, after the curriculum has taken in the last validation."""
+        """The loss of one batch, a scalar, after the curriculum has taken in the last validation."""
         if self.seen[1] > 0:
             after = self.curriculum.after(float((self.seen[0] / self.seen[1]).sqrt()))
             self.place.copy_(torch.tensor([after.stage, after.stall, after.best]).double())
@@ -167,7 +184,7 @@ class RefinerTraining(_Training):
         return super().training_step(batch, index)
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        """The refiner's share of the table."""
+        """The refiner's share of the table: a scalar."""
         options = self.options
         sigma = training_levels(
             len(batch["mask"]),
@@ -191,7 +208,7 @@ class RefinerTraining(_Training):
         )[0]
 
     def judge(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Squared error in F-space over all noise levels, those of later stages too, so that rounds can be compared."""
+        """Squared error in F-space, a scalar, over all noise levels, later stages' too, so that rounds compare."""
         b = len(batch["mask"])
         top, total = self.curriculum.highest, []
         for level in JUDGED:
@@ -208,7 +225,10 @@ class RefinerTraining(_Training):
     def example(
         self, batch: dict[str, Tensor], sigma: Tensor, generator: torch.Generator, *, inflate: float = 1.0
     ) -> tuple[Tensor, Example]:
-        """The frozen context of a batch and a noisy example in the gauge's frame."""
+        """The frozen context (b, n, c) of a batch and a noisy example in the gauge's frame. sigma: (b,) [sigma_data].
+
+        inflate: how many times larger the generator's error is made.
+        """
         with torch.no_grad():
             context, start = self.net.look(batch["z"], batch["p"], batch["mask"])
         v, mask = batch["v"] / self.net.sigma_data, batch["mask"]
@@ -218,7 +238,7 @@ class RefinerTraining(_Training):
         return context, make_example(v, start, mask, sigma, self.options.gauge, generator)
 
     def estimate(self, context: Tensor, example: Example, guess: Tensor | None = None) -> Tensor:
-        """The refiner's estimate of an example."""
+        """The refiner's estimate of an example, (b, n, d). guess: its own last one, if any."""
         return self.refiner(
             example.noisy,
             example.sigma,
@@ -261,7 +281,10 @@ SCORE_ONLY = {t.name: 1.0 if t.name == "score" else 0.0 for t in TERMS}
 
 @torch.no_grad()
 def measured_spread(net: StructureNet, batches: list[dict[str, Tensor]]) -> float:
-    """Standard deviation an axis of the generator's aligned error on held-out sets, in units of sigma_data."""
+    """Standard deviation an axis of the generator's aligned error on held-out sets, in units of sigma_data.
+
+    batches: z (b, n, h), p and v (b, n, d), mask (b, n). At least 1e-3.
+    """
     total = count = 0.0
     device = next(net.parameters()).device
     for each in batches:

@@ -10,9 +10,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cytosol.trainer import cosine_warmup, fit, step_generator
+from cytosol.trainer import fit, step_generator
 from stedm.encoder import ExpressionEncoder, contrast_loss, neighbour_targets
 from stedm.structure import fresh_weights
+from stedm.training import warmed_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from stedm.options import EncoderOptions
 
 SAMPLED = 512  # cells that the width of a neighbourhood is measured on
+WARMUP = 50  # steps
 
 
 class CellDataset(Dataset[dict[str, Tensor]]):
-    """Cells of several sections by number: expression x (n, g), coordinates v (n, d), section (n,)."""
+    """Cells of several sections by number: expression x (n, g), coordinates v (n, d), section (n,).
+
+    Raises ValueError unless x and v are of the same cells, and of one section at least.
+    """
 
     def __init__(self, x: Sequence[Tensor], v: Sequence[Tensor]) -> None:
         if not x or [len(part) for part in x] != [len(part) for part in v]:
@@ -40,11 +45,11 @@ class CellDataset(Dataset[dict[str, Tensor]]):
         return len(self.x)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One cell."""
+        """One cell: x (g,), v (d,), section ()."""
         return {"x": self.x[index], "v": self.v[index], "section": self.section[index]}
 
     def width(self, batch: int, reach: int) -> float:
-        """Typical distance of the reach-th nearest cell of the same section within a batch [unit of v]."""
+        """Typical distance of the reach-th nearest cell of the same section within a batch of cells [unit of v]."""
         random = np.random.default_rng(0)
         rows = torch.as_tensor(random.permutation(len(self))[: min(batch, SAMPLED, len(self))])
         apart = torch.cdist(self.v[rows], self.v[rows])
@@ -56,7 +61,11 @@ class CellDataset(Dataset[dict[str, Tensor]]):
 
 
 class EncoderTraining(LightningModule):
-    """Coordinates from an embedding, and neighbours alike: across sections too, where they share a frame."""
+    """Coordinates from an embedding, and neighbours alike: across sections too, where they share a frame.
+
+    width: of a neighbourhood, size: standard deviation an axis of all coordinates [unit of v]. A batch: x (n, g),
+    v (n, d), section (n,).
+    """
 
     def __init__(
         self,
@@ -73,7 +82,7 @@ class EncoderTraining(LightningModule):
         self.width, self.size, self.seed, self.steps = width, size, seed, steps
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator | None) -> Tensor:
-        """Squared error of the coordinates [sigma_data squared] and the contrast."""
+        """Squared error of the coordinates [size squared] and the contrast: a scalar. generator: None hides no gene."""
         x = batch["x"] if generator is None else self.encoder.hidden(batch["x"], generator)
         z = self.encoder(x)
         placed = (self.encoder.place(z) - batch["v"] / self.size).square().mean()
@@ -84,20 +93,23 @@ class EncoderTraining(LightningModule):
         return placed + self.options.contrast * contrast
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """The loss of one batch with some genes hidden."""
+        """The loss of one batch, a scalar, with some genes hidden."""
         return self.loss(batch, step_generator(self.seed, self.global_step, self.global_rank))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        """The same for held-out cells with all their genes."""
+        """The same, a scalar, for held-out cells with all their genes."""
         return self.loss(batch, None)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine."""
-        optimizer = torch.optim.AdamW(
-            self.encoder.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
+        own = self.options
+        return warmed_up(
+            self.encoder.parameters(),
+            rate=own.learning_rate,
+            decay=own.weight_decay,
+            warmup=WARMUP,
+            steps=self.steps,
         )
-        schedule = cosine_warmup(optimizer, min(50, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def train_encoder(
@@ -115,7 +127,8 @@ def train_encoder(
     """Train and freeze the expression encoder on sections: x (n, g) normalised and v (n, d) of each.
 
     v: one frame and unit for all sections where `options.across`; the coordinate head learns in it. held: x and v of
-    held-out sections, to choose weights by (`trainer.patience`). Returns the encoder and the history.
+    held-out sections, to choose weights by (`trainer.patience`). Returns the encoder and the history. Raises ValueError
+    where x and v do not fit together or all cells are at one place; and what `cytosol.trainer.fit` does.
     """
     data = CellDataset(x, v)
     size = float(data.v.std(0).square().mean().sqrt())
