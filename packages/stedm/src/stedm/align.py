@@ -21,7 +21,7 @@ def align(places: Sequence[np.ndarray], predict: Predict, rounds: int) -> tuple[
     """Sections (n, d) in one frame, and the turns (sections, d, d) that brought them there; sizes are kept.
 
     predict(s, others) gives section s's coordinates from those (n of all others, d) of the other sections, in order.
-    The first section keeps its frame. One section alone is only centred.
+    The first section keeps its frame. One section alone is only centred. rounds: times that each is turned anew.
     """
     made = [place - place.mean(axis=0) for place in places]
     start = list(made)

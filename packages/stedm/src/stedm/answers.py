@@ -17,7 +17,10 @@ USED = 1.05  # times the error without the conditioning, from where it is called
 
 
 def answers(table: pd.DataFrame, *, sigma_data: float, spread: float | None) -> str:
-    """The answers as Markdown. sigma_data: measured, in RMS radii; spread: the generator's error in sigma_data."""
+    """The answers as Markdown, from a table of `diagnose`. sigma_data: measured, in RMS radii.
+
+    spread: the generator's error in sigma_data, None where there is no refiner to ask about.
+    """
     number = _Numbers(table)
     health = number("generator_health")
     parts = ["# What the networks do on held-out sets", "", f"sigma_data = {sigma_data:.3f} RMS radii."]

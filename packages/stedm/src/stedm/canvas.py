@@ -77,7 +77,7 @@ def frame(points: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]
 
 
 def place_axes(axes: Axes, points: np.ndarray, unit: str, *, left: bool, bottom: bool) -> None:
-    """Equal axes that hold these points, labelled with the unit on the outer panels."""
+    """Equal axes that hold these points (n, d), labelled with the unit on the outer panels."""
     from matplotlib.ticker import MaxNLocator
 
     x, y = frame(points)

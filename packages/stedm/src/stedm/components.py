@@ -63,7 +63,7 @@ class Components:
 
 
 def moran(section: Section, kind: Kind) -> np.ndarray:
-    """Moran's I of every gene of a section, (genes,)."""
+    """Moran's I of every gene of a section, (genes,): of log counts, or of values. DataError without coordinates."""
     weights = neighbour_weights(place_of(section))
     name = "log" if kind == "counts" else "plain"
     found = np.zeros(section.counts.shape[1])
@@ -74,8 +74,9 @@ def moran(section: Section, kind: Kind) -> np.ndarray:
 
 
 def spatial_genes(morans: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns of the genes with the highest mean Moran's I, ascending, and that mean, at least 1e-3.
+    """Columns (g,) of the genes with the highest mean Moran's I, ascending, and that mean (g,), at least 1e-3.
 
+    morans: (genes,) of each section. count: genes at most.
     Genes at or below 0 are left out as long as two others are there.
     """
     mean = np.mean(morans, axis=0)
@@ -97,7 +98,8 @@ def fit(
 ) -> Components:
     """Components of the sections' cells together: at most `most` a view, fewer where the rank is lower.
 
-    Signs are fixed: the largest loading of each component is positive.
+    morans: (genes,) of each section; the best `genes` are used, each with its mean to `power` as weight. Signs are
+    fixed: the largest loading of each component is positive.
     """
     columns, strength = spatial_genes(morans, genes)
     weights = strength**power

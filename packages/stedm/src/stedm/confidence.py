@@ -28,7 +28,7 @@ LANDMARKS, PENALTY = 500, 10.0
 
 
 def features(view: View, made: Related) -> np.ndarray:
-    """What the error may follow, (n, f): of the regression, of the pairs, and the place itself."""
+    """What the error may follow, (n, 19 + d): of the regression, of the pairs, and the place itself."""
     n = len(view)
     at = made.coordinates - made.coordinates.mean(axis=0)
     if n < 3:

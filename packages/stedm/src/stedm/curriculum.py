@@ -42,7 +42,10 @@ def training_levels(
     generator: torch.Generator | None = None,
     sigma_data: float = 1.0,
 ) -> Tensor:
-    """Levels to train with, log-normal about `p_mean`, folded back into lowest..highest [sigma_data]: (count,)."""
+    """Levels to train with, log-normal about `p_mean`, folded back into lowest..highest [sigma_data]: (count,).
+
+    In the unit of sigma_data. Raises ValueError as `p_mean` does.
+    """
     mean = p_mean(sigma_data)
     log = lognormal_sigmas((count,), p_mean=mean, p_std=p_std, generator=generator).log()
     low, high = math.log(lowest * sigma_data), math.log(highest * sigma_data)
@@ -54,7 +57,11 @@ def training_levels(
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Where the curriculum stands: `highest` noise level [sigma_data] of the present stage, and how it got there."""
+    """Where the curriculum stands: `highest` noise level [sigma_data] of the present stage, and how it got there.
+
+    stages: that level of each stage. patience: validations without progress that end a stage. stage: its number. stall:
+    validations without progress so far.
+    """
 
     stages: tuple[float, ...]
     patience: int
@@ -64,7 +71,7 @@ class Curriculum:
 
     @property
     def highest(self) -> float:
-        """The highest noise level to train with now."""
+        """The highest noise level to train with now [sigma_data]."""
         return self.stages[self.stage]
 
     @property

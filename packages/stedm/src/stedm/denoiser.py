@@ -115,7 +115,7 @@ class Refiner(nn.Module):
         return centre(estimate, mask)
 
     def silent(self, v: Tensor, sigma: Tensor, *, start: Tensor, mask: Tensor) -> Tensor:
-        """What it would say with F = 0: what a net must be better than."""
+        """What it would say with F = 0, which a net must be better than: as `forward`, (b, n, d) centred."""
         v, start = centre(v, mask), centre(start, mask)
         middle = start if self.around == "generator" else torch.zeros_like(start)
         keep = self.core.scaling.c_skip(sigma)[:, None, None].to(v.dtype)
@@ -123,5 +123,8 @@ class Refiner(nn.Module):
 
 
 def skip_only(v: Tensor, sigma: Tensor, mask: Tensor) -> Tensor:
-    """The specification's skip-only estimate, c_skip V_t with sigma_data = 1: the collapse that was reported."""
+    """The specification's skip-only estimate, c_skip V_t with sigma_data = 1: the collapse that was reported.
+
+    v: (b, n, d), sigma: (b,) in units of sigma_data -> (b, n, d), centred.
+    """
     return EDMScaling(1.0).c_skip(sigma)[:, None, None].to(v.dtype) * centre(v, mask)

@@ -21,7 +21,10 @@ MEAN, SQUARE = 0.9, 0.999  # how much of the slope and of its square Adam rememb
 def smooth(
     coordinates: np.ndarray, partners: np.ndarray, chance: np.ndarray, *, rounds: int, share: float
 ) -> np.ndarray:
-    """Coordinates (n, d) drawn `rounds` times towards the mean of their partners (n, k), weighted by chance (n, k)."""
+    """Coordinates (n, d) drawn `rounds` times towards the mean of their partners (n, k), weighted by chance (n, k).
+
+    share: how much of the way, 0 to 1. A cell whose chances are all 0 stays.
+    """
     made = coordinates
     alone = chance.sum(axis=1) <= 0
     for _ in range(rounds):

@@ -26,8 +26,8 @@ class _Residual(nn.Module):
 class ExpressionEncoder(nn.Module):
     """Normalised expression of a cell -> its embedding Z: `(..., g) -> (..., h)`, cell by cell.
 
-    `place` reads coordinates off an embedding, `signature` a unit vector in which neighbours are alike: both heads
-    teach, and only the embedding is used afterwards.
+    `inputs` is g. `place` reads coordinates off an embedding, `signature` a unit vector in which neighbours are alike:
+    both heads teach, and only the embedding is used afterwards.
     """
 
     def __init__(self, genes: int, dim: int, options: EncoderOptions) -> None:
@@ -42,15 +42,15 @@ class ExpressionEncoder(nn.Module):
         self.contrast = nn.Sequential(nn.Linear(h, width), nn.GELU(), nn.Linear(width, h))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The embedding."""
+        """The embedding, `(..., h)`, each cell's of mean 0 and variance 1."""
         return self.embed(self.body(x))
 
     def signature(self, z: Tensor) -> Tensor:
-        """The unit vector that the contrast compares."""
+        """The unit vector that the contrast compares: `(..., h) -> (..., h)`."""
         return F.normalize(self.contrast(z), dim=-1)
 
     def hidden(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Expression with some genes hidden, the others made up for it."""
+        """Expression `(..., g)` with a share `hide` of it 0, the rest over 1 - hide."""
         keep = torch.rand(x.shape, generator=generator).to(x.device) >= self.hide
         return x * keep / (1 - self.hide)
 

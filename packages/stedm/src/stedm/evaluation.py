@@ -32,7 +32,10 @@ COLUMNS = {
 def row(
     method: str, section: Section, coordinates: np.ndarray, sd: np.ndarray | None = None, *, seed: int = 0
 ) -> dict[str, object]:
-    """A row of scores; the section's coordinates are the truth."""
+    """A row of scores of coordinates (n, d) with sd (n,) in their unit; the section's coordinates are the truth.
+
+    Raises DataError for a section without coordinates, ValueError as `metrics.score`.
+    """
     found = score(coordinates, place_of(section), sd, seed=seed)
     return {"section": section.label, "method": method, **found.as_dict()}
 
@@ -42,6 +45,7 @@ def against_truth(
 ) -> pd.DataFrame:
     """A row for each section of a reconstruction, matched to the truth by section and cell name.
 
+    sd: (n,) of each section in its unit, or None.
     Raises DataError for a section or cell that the truth does not have.
     """
     rows = [
@@ -75,7 +79,10 @@ def matched(made: Tissue, truth: Tissue) -> list[Section]:
 
 
 def of_baselines(train: Tissue, query: Tissue, *, seed: int = 0) -> pd.DataFrame:
-    """A row for each section of the query and each simple method trained on `train`; genes must agree."""
+    """A row for each section of the query and each simple method trained on `train`; genes must agree.
+
+    Raises DataError for a section without coordinates.
+    """
     rows = [
         row(name, section, made, seed=seed)
         for section in query.sections
@@ -93,7 +100,7 @@ def tidy(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def report(table: pd.DataFrame) -> str:
-    """Rows of scores as text."""
+    """Rows of scores as text; a column that is NaN in all of them is left out."""
     shown = [name for name in COLUMNS if not table[name].isna().all()]
     head = f"{'section':<16}{'method':<18}{'cells':>7}" + "".join(f"{COLUMNS[name]:>12}" for name in shown)
     lines = [head]

@@ -50,6 +50,8 @@ def train_structure(
 
     held: sections to choose weights by (`trainer.patience`) and to measure the generator's error on; without them the
     last weights are kept and the error is that on training sets. Returns the network and the history of both runs.
+    Raises ValueError where all cells are at one place, or for a weight of a loss that is not there; and as
+    `cytosol.trainer.fit`.
     """
     options = plan.trainer
     count = options.max_steps * options.batch_size

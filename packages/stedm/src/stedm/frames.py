@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """A noisy set: target, start (the generator's structure) and noisy (b, n, d) in one frame; sigma (b,), mask."""
+    """Noisy sets: target, start (the generator's structure), noisy (b, n, d) in one frame; sigma (b,), mask (b, n)."""
 
     target: Tensor
     start: Tensor
@@ -38,7 +38,7 @@ class Example:
 def make_example(
     v: Tensor, start: Tensor, mask: Tensor, sigma: Tensor, gauge: Gauge, generator: torch.Generator
 ) -> Example:
-    """Bring target and start into the gauge's frame, and add noise of level sigma (b,). All in units of sigma_data."""
+    """Bring target v and start (b, n, d) into the gauge's frame, add noise of level sigma (b,). All in sigma_data."""
     target, start = centre(v, mask), centre(start, mask)
     if gauge == "generator":
         target = centre(align(target, start, mask)(target), mask)

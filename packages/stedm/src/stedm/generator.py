@@ -30,7 +30,7 @@ class MetricSetGenerator(nn.Module):
         self.head = quiet_head(width, dim)
 
     def forward(self, context: Tensor, p: Tensor, mask: Tensor) -> Tensor:
-        """The structure."""
+        """The structure (b, n, d), in units of sigma_data as p."""
         p = centre(p, mask)
         h = self.blocks(self.enter(torch.cat([context, p], -1)), mask)
         return centre(p + self.head(h), mask)

@@ -14,7 +14,7 @@ NEIGHBOURS = 8
 
 
 def neighbour_weights(coordinates: np.ndarray, k: int = NEIGHBOURS) -> sparse.csr_matrix:
-    """Row-normalised graph of the k nearest (fewer in a section of k cells or less), (n, n) csr."""
+    """Row-normalised graph of the k nearest of (n, d) (fewer in a section of k cells or less), (n, n) csr."""
     n = len(coordinates)
     k = min(k, n - 1)
     columns = nearest(coordinates, k).ravel()

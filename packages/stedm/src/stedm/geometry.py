@@ -22,7 +22,7 @@ def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def weighted_mean(v: Tensor, weight: Tensor) -> Tensor:
-    """Mean of points with weights of at least 0, `(b, n)`: `(b, 1, d)`; 0 where all weights are 0."""
+    """Mean of points `(b, n, d)` with weights of at least 0, `(b, n)`: `(b, 1, d)`; 0 where all weights are 0."""
     total = weight.sum(-1)
     share = weight / torch.where(total > 0, total, 1.0)[:, None]
     return (share[..., None] * v).sum(1, keepdim=True)
@@ -165,7 +165,10 @@ class Neighbours:
 
 @torch.no_grad()
 def knn(v: Tensor, mask: Tensor, k: int) -> Neighbours:
-    """The k nearest other real points, nearest first; fewer are valid in a smaller set. Rows are made in chunks."""
+    """The k nearest other real points, `(b, n, k)` nearest first; fewer are valid in a smaller set.
+
+    v: `(b, n, d)`; the distances are made in chunks of rows.
+    """
     _b, n, _ = v.shape
     v = zero_padding(v, mask)
     k_real = min(k, n)

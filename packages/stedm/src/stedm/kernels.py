@@ -59,7 +59,10 @@ def similarity(a: np.ndarray, b: np.ndarray, widths: np.ndarray) -> np.ndarray:
 
 
 def fit_kernel(x: np.ndarray, *, landmarks: int, bandwidth: float, rng: np.random.Generator) -> Kernel:
-    """Landmarks drawn from cells (v, n, c), bandwidths from their median squared distances."""
+    """Landmarks drawn from cells (v, n, c), bandwidths from their median squared distances.
+
+    landmarks: how many at most. bandwidth: in median squared distances.
+    """
     widths = np.array([bandwidth * median_distance(view, rng) for view in x])
     rows = np.sort(rng.permutation(x.shape[1])[:landmarks])
     chosen = x[:, rows]
@@ -70,7 +73,10 @@ def fit_kernel(x: np.ndarray, *, landmarks: int, bandwidth: float, rng: np.rando
 
 @dataclass(frozen=True)
 class Ridge:
-    """The solution for any targets: `solve(y)` are coefficients (m, d). Targets are centred by the caller."""
+    """The solution for any targets: `solve(y)` are coefficients (m, d). Targets are centred by the caller.
+
+    features: (n, m). factor: Cholesky's, of the system (m, m).
+    """
 
     features: np.ndarray
     factor: tuple[np.ndarray, bool]

@@ -38,8 +38,8 @@ def fit(
 ) -> Model:
     """Learn from the sections of a tissue. Cells are shuffled first: row order must not teach anything.
 
-    out: directory for the checkpoints of the networks, from which `resume` goes on. Raises DataError where nothing can
-    be learned: no coordinates, too few cells, all at one place.
+    seed: None for the configuration's. out: directory for the checkpoints of the networks, from which `resume` goes on.
+    Raises DataError where nothing can be learned: no coordinates in `dim` dimensions, too few cells, all at one place.
     """
     model, shown = without_networks(tissue, config, dim=dim, seed=seed)
     if not config.networks.use:

@@ -128,7 +128,7 @@ def subspace(hat: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def gram_of_axes(v: Tensor, mask: Tensor) -> Tensor:
-    """Second moments of the centred points, `(b, d, d)` in float64."""
+    """Second moments of the centred points, `(b, d, d)` in float64 [unit squared]."""
     v = centre(v, mask).double()
     return v.mT @ v
 

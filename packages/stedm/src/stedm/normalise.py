@@ -50,7 +50,7 @@ def _raw(name: str, chosen: np.ndarray, total: np.ndarray, kind: Kind) -> np.nda
 
 
 def z_scored(x: np.ndarray) -> np.ndarray:
-    """Columns of (n, g) centred and of unit variance, clipped; without variance, 0."""
+    """Columns of (n, g) centred and of unit variance, clipped to +-10, float32; without variance, 0."""
     sd = x.std(axis=0)
     flat = sd <= 1e-12 * np.maximum(np.abs(x).max(axis=0, initial=0.0), 1e-300)
     z = (x - x.mean(axis=0)) / np.where(flat, 1.0, sd)

@@ -81,7 +81,7 @@ def combine(
     weights: Mapping[str, float] | None = None,
     terms: Iterable[Term] = TERMS,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum of a part's losses, and each one's mean over the sets it counts for.
+    """The weighted sum of a part's losses, a scalar, and each one's mean over the sets it counts for.
 
     given: what the terms read, by name; `mask: (b, n)` must be among it. level: `(b,)` sigma / sigma_data. weights:
     those that differ from the table; a weight of 0 leaves a loss out. Sets without real points do not count.

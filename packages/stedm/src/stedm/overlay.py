@@ -55,7 +55,7 @@ def lay(
 ) -> Laid:
     """A section whose coordinates (n, d) are the prediction, laid on the truth, whose cells are the same ones in order.
 
-    sd: (n,) in the prediction's unit. seed: of the scores.
+    sd: (n,) in the prediction's unit. seed: of the scores. Raises DataError for a section without coordinates.
     """
     points = place_of(section)
     if truth is None:
@@ -71,6 +71,7 @@ def lay_all(
 ) -> list[Laid]:
     """Every section of a reconstruction, matched to the truth by section and cell name.
 
+    sd: (n,) of each section in the prediction's unit, or None.
     Raises DataError for a section or cell that the truth does not have.
     """
     there = [None] * len(made.sections) if truth is None else matched(made, truth)

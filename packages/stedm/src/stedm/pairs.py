@@ -43,7 +43,7 @@ class View:
 
     @cached_property
     def joined(self) -> np.ndarray:
-        """Its views side by side, (n, v c)."""
+        """Its views side by side, (n, v c), as `graph.joined`."""
         return joined(self.cells)
 
     def kin(self, k: int) -> np.ndarray:
@@ -177,7 +177,7 @@ def lesson(
 
 
 def fit(lessons: Sequence[Lesson | None], config: PairConfig, seed: int) -> Forest | None:
-    """Boosted trees on what sections teach; None where there is nothing to tell apart."""
+    """Boosted trees on what sections teach, their sum the log odds; None where there is nothing to tell apart."""
     # a second to load, and only training needs it
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -200,6 +200,7 @@ def fit(lessons: Sequence[Lesson | None], config: PairConfig, seed: int) -> Fore
 def partners(found: Candidates, odds: np.ndarray, n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The most probable partners of each cell, (n, count), and the probabilities, (n, count), largest first.
 
+    odds: (e,) log odds of the candidates.
     A cell with fewer candidates is its own partner with probability 0.
     """
     own, other = np.concatenate([found.i, found.j]), np.concatenate([found.j, found.i])

@@ -58,7 +58,8 @@ class PatchDataset(Dataset[Item]):
     """`count` sets of cells of some sections; what an item holds depends on the seed and its number only.
 
     A set is the neighbourhood of a random cell, in true coordinates, and a share of cells from anywhere in the
-    section; larger sections come up more often. A section smaller than a set is taken whole.
+    section; larger sections come up more often. A section smaller than a set is taken whole. Raises ValueError for no
+    section or no set.
     """
 
     def __init__(self, sections: Sequence[Cells], options: PatchOptions, *, count: int, seed: int) -> None:
@@ -73,7 +74,7 @@ class PatchDataset(Dataset[Item]):
         return self.count
 
     def __getitem__(self, index: int) -> Item:
-        """The section, and the rows of the set's cells."""
+        """The section, and the rows of the set's cells, (s,)."""
         random = np.random.default_rng([self.seed, index])
         cells = self.sections[int(random.choice(len(self.sections), p=self.share))]
         size = int(random.integers(self.options.least, self.options.most + 1))
@@ -81,7 +82,7 @@ class PatchDataset(Dataset[Item]):
 
 
 def neighbourhood(v: Tensor, size: int, share: float, random: np.random.Generator) -> np.ndarray:
-    """Rows of a set: a random cell's nearest in v (n, d), and `share` of the set from all the others; shuffled."""
+    """Rows (s,) of a set: a random cell's nearest in v (n, d), and `share` of it from all the others; shuffled."""
     n = len(v)
     if n <= size:
         return random.permutation(n)
@@ -110,7 +111,8 @@ def collate(items: Sequence[Item]) -> dict[str, Tensor]:
 def cut(key: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
     """A section cut into pieces of at most `size` cells near one another in `key: (n, q)`: rows of each piece.
 
-    Halved again and again across a random direction, longer axes more likely: O(n log n), no distance matrix.
+    Halved again and again across a random direction, longer axes more likely: O(n log n), no distance matrix. Raises
+    ValueError for a size below 1.
     """
     if size < 1:
         msg = f"expected pieces of at least 1 cell, got {size}"
@@ -134,7 +136,7 @@ def cut(key: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A section cut up: `rows` of each set, each with the shared `anchors` first, and the cells of its own behind."""
+    """A section cut up: rows (s,) of each set, each with the shared anchors (a,) first, its own cells behind."""
 
     anchors: Tensor
     rows: list[Tensor]
@@ -188,7 +190,7 @@ def measured_sigma(data: PatchDataset, *, sets: int = 64) -> float:
     return sigma
 
 
-def batches(data: PatchDataset, count: int = HELD_SETS) -> list[dict]:
-    """Some sets of a dataset, as batches."""
+def batches(data: PatchDataset, count: int = HELD_SETS) -> list[dict[str, Tensor]]:
+    """The first `count` sets of a dataset, in batches of b: z (b, s, h), p and v (b, s, d), mask (b, s)."""
     items = [data[i] for i in range(min(count, len(data)))]
     return [collate(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]

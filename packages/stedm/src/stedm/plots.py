@@ -1,6 +1,6 @@
 """Pictures of a reconstruction: true beside predicted places, coloured, and whether `stedm_sd` is honest.
 
-Every function returns a matplotlib Figure; `canvas.save` writes it. Letters: n cells of a section.
+Every function that draws returns a matplotlib Figure; `save` writes it. Letters: n cells of a section.
 """
 
 from __future__ import annotations
@@ -213,7 +213,10 @@ def plot_methods(
     title: str = "The same cells, placed by several methods",
     unit: str = UNKNOWN,
 ) -> Figure:
-    """True places (n, d) and those of several methods, moved onto the truth, coloured by true place; with scores."""
+    """True places (n, d) and those of several methods, (n, d) moved onto them, coloured by true place; with scores.
+
+    The same cells in the same order.
+    """
     colours = place_colours(truth)
     sets = {"True places": (truth, None), **methods}
     columns = min(3, len(sets))

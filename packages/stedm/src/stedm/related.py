@@ -56,7 +56,10 @@ class PairStage:
     config: PairConfig
 
     def __call__(self, view: View, seed: int, found: Candidates | None = None) -> Related:
-        """Smooth over the graph of the most probable partners, then embed it; `found` saves finding them anew."""
+        """Smooth over the graph of the most probable partners, then embed it; `found` saves finding them anew.
+
+        A section that the regression does not know (shrunk, at odds with its neighbours) is unfolded from these alone.
+        """
         own, n = self.config, len(view)
         found = pairs.candidates(view, own) if found is None else found
         partners, chance = pairs.partners(found, self.forest(found.features), n, min(own.partners, n - 1))
@@ -117,7 +120,8 @@ def learn(
 ) -> tuple[PairStage | None, list[Related]]:
     """The pair stage of training sections, and what it makes of each view when the other sections teach it.
 
-    sections: how many there are; further views are of the same ones again, in the same order. A lone section teaches
+    places: (n, d) true ones of each view. error: RMS error of the views' coordinates, in their unit. sections: how many
+    there are; further views are of the same ones again, in the same order. A lone section teaches
     itself: its pairs are many, and their features know no cell by name. The stage is None where there is nothing to
     tell apart, and the sections then keep their coordinates.
     """

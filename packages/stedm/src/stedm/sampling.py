@@ -40,10 +40,11 @@ class Structure:
 
 
 class Reconstruction:
-    """One section cut up once, its generated structure, and refinements of it.
+    """One section cut up once, its generated structure `generated` (n, d), and refinements of it.
 
-    key: what cells are cut up by, (n, q): base coordinates where they say something, else the embedding. Randomness
-    comes from `generator`. `gauge` is the one the refiner was trained with.
+    Cells are cut up by their base coordinates where these say something, else by the embedding. Randomness comes from
+    `generator`. `gauge` is the one the refiner was trained with. Coordinates come out in the caller's unit. Every
+    refinement raises ValueError where the network has no refiner.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Reconstruction:
         self.generated = self._generate()
 
     def mean(self, walk: Walk, draws: int) -> Structure:
-        """The posterior mean: D from a high noise level, averaged over draws. Best in scores of neighbours."""
+        """The posterior mean: D from a high noise level, averaged over draws (1 or more). Best in neighbours."""
         sigma = walk.one_step
 
         def once(start: Tensor, mask: Tensor, context: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ class Reconstruction:
         return _averaged([self._refined(once) for _ in range(draws)], self.generated)
 
     def mean_of_samples(self, walk: Walk, draws: int) -> Structure:
-        """The mean of aligned draws: the other way to the posterior mean, with a spread that means something."""
+        """The mean of aligned draws, 1 or more: the other way to the posterior mean, its spread means something."""
         return _averaged([self.sample(walk) for _ in range(draws)], self.generated)
 
     def sample(self, walk: Walk) -> Tensor:

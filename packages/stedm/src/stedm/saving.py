@@ -32,7 +32,7 @@ NET, ENCODER = "net.", "encoder."  # what the networks' tensors begin with
 
 
 def save(model: Model, path: Path, *, force: bool = False) -> None:
-    """Write a model to a directory; BundleError where one is already and not `force`."""
+    """Write a model to a directory. Raises BundleError where one is already and not `force`, or where it holds NaN."""
     from stedm import __version__
 
     own, error = model.regression, model.error
@@ -80,7 +80,7 @@ def save(model: Model, path: Path, *, force: bool = False) -> None:
 
 
 def load(path: Path) -> Model:
-    """Read and check a model. BundleError, in one line, for whatever is wrong with it."""
+    """Read and check a model; raises BundleError, in one line, for whatever is wrong with it."""
     bundle = load_bundle(path, kinds=[KIND])
     arrays = {name: t.numpy() for name, t in bundle.tensors.items() if not name.startswith((NET, ENCODER))}
     extra: dict[str, Any] = bundle.extra

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from stedm.config import SimulationConfig
 
 PROGRAMS = 12  # spatial programs that genes follow
-SIZE = 1000.0  # [um] half the width of a section
+SIZE = 1000.0  # [µm] half the width of a section
 
 
 def simulate(config: SimulationConfig, seed: int = 0) -> anndata.AnnData:
-    """Cells of every section in random order: X counts (csr), obs section, domain, obsm spatial [um]."""
+    """Cells of every section in random order: X counts (n, g) csr, obs section, domain, obsm spatial (n, d) [µm].
+
+    var spatial: whether a gene varies over space.
+    """
     rng = np.random.default_rng(seed)
     programs = _programs(config, rng)
     follows = rng.integers(0, PROGRAMS, config.genes)

@@ -46,12 +46,12 @@ class StructureNet(nn.Module):
             self.add_refiner(spread)
 
     def add_refiner(self, spread: float) -> None:
-        """Give it a fresh refiner, whose preconditioning is that of the generator's measured error."""
+        """Give it a fresh refiner, preconditioned for the generator's measured error `spread` [sigma_data]."""
         self.refiner = Refiner(self.dim, self.options, spread=spread)
 
     @property
     def spread(self) -> float | None:
-        """What the refiner was made for; None where there is none."""
+        """The error [sigma_data] that the refiner was made for; None where there is none."""
         return None if self.refiner is None else self.refiner.spread
 
     def look(self, z: Tensor, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

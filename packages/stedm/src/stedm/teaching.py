@@ -44,7 +44,8 @@ def learn(
     """Train encoder, generator and refiner; a section, or blocks of fewer than three, choose the weights.
 
     settle: what is done to coordinates that the networks made, before they are judged. out: directory of the
-    checkpoints, from which `resume` goes on. Returns the networks and the history of the runs.
+    checkpoints, from which `resume` goes on; None: they are thrown away. Returns the networks and the history of the
+    runs. Raises what `cytosol.trainer.fit` does.
     """
     if out is None:
         with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,7 @@ class Section:
         return int(self.counts.shape[0])
 
     def take(self, rows: np.ndarray) -> Section:
-        """The cells of these rows, in this order."""
+        """The cells of these rows (k,), in this order."""
         at = None if self.coordinates is None else self.coordinates[rows]
         return replace(self, counts=self.counts[rows], cells=self.cells[rows], coordinates=at)
 
@@ -50,7 +50,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Tissue:
-    """Sections that share their genes (g names, in the order of the columns) and the kind of their input."""
+    """Sections that share their genes, (g,) names in the order of the columns, and the kind of their input.
+
+    name: of the file, for errors. notes: what reading it noted.
+    """
 
     sections: tuple[Section, ...]
     genes: np.ndarray
@@ -75,11 +78,11 @@ class Tissue:
         return replace(self, sections=tuple(s for s in self.sections if s.label in labels))
 
     def without(self, labels: Sequence[str]) -> Tissue:
-        """All sections but these."""
+        """All sections but these. DataError for a label that is not there."""
         return self.only([label for label in self.labels if label not in self.only(labels).labels])
 
     def with_genes(self, genes: np.ndarray) -> Tissue:
-        """The columns of these genes, in this order; each must be there."""
+        """The columns of these genes (g,), in this order; raises KeyError for one that is not there."""
         if np.array_equal(genes, self.genes):
             return self  # no second copy of the counts
         place = {str(gene): i for i, gene in enumerate(self.genes)}
@@ -88,7 +91,10 @@ class Tissue:
         return replace(self, sections=sections, genes=np.asarray(genes))
 
     def spread_to(self, genes: np.ndarray) -> Tissue:
-        """The columns of all these genes, in this order; those that are not there are 0."""
+        """The columns of all these genes (g,), in this order; those that are not there are 0.
+
+        Raises KeyError for a gene of the tissue that is not among them.
+        """
         if np.array_equal(genes, self.genes):
             return self  # no second copy of the counts
         place = {str(gene): i for i, gene in enumerate(genes)}
@@ -100,7 +106,7 @@ class Tissue:
 
 
 def shuffled(section: Section, rng: np.random.Generator) -> tuple[Section, np.ndarray]:
-    """The cells in random order, and the order that undoes it: `made[back]` is as given.
+    """The cells in random order, and the order (n,) that undoes it: `made[back]` is as given.
 
     The row order of a section often follows the array: whatever breaks ties by row would read the place from it.
     """
@@ -123,7 +129,7 @@ def thinned(section: Section, share: float, rng: np.random.Generator) -> Section
 
 
 def in_own_order(section: Section) -> tuple[Section, np.ndarray]:
-    """The cells in an order that only their expression decides, and the order that undoes it.
+    """The cells in an order that only their expression decides, and the order (n,) that undoes it.
 
     Whatever order they came in, the same cells are computed in the same one. Cells of equal counts stay as they came.
     """

@@ -41,7 +41,7 @@ def unfold(partners: np.ndarray, chance: np.ndarray, dim: int, seed: int) -> np.
 
 
 def disagreement(one: np.ndarray, other: np.ndarray) -> float:
-    """What a structure (n, d), moved onto another, leaves of its size: 0 the same shape, 1 nothing in common."""
+    """What a structure (n, d), moved onto another (n, d), leaves of its size: 0 the same shape, 1 nothing in common."""
     size = rms_radius(other)
     left = fit_similarity(one, other)(one) - other
     return float(np.sqrt((left**2).sum(axis=1).mean())) / size if size > 0 else 1.0
