@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from cytosol.trainer import cosine_warmup, step_generator
 from stedm.curriculum import Curriculum, training_levels
@@ -21,7 +21,7 @@ from stedm.losses import distance_score, v_geom
 from stedm.objective import TERMS, check_weights, combine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from stedm.options import LearnOptions
     from stedm.structure import StructureNet
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
 NEAR = 10  # neighbours of the losses, as of the scores
 KEPT = 0.7  # share of a set that its context-invariance twin keeps
 JUDGED = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # noise levels of a held-out set [sigma_data], in turn
-
-
-def warmed_up(
-    weights: Iterable[nn.Parameter], *, rate: float, decay: float, warmup: int, steps: int
-) -> dict[str, Any]:
-    """AdamW with a warm-up (at most half of the steps) and a cosine, as Lightning takes them.
-
-    rate: peak of the learning rate. decay: of the weights. warmup, steps: optimizer steps.
-    """
-    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
-    schedule = cosine_warmup(optimizer, min(warmup, steps // 2), steps)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class _Training(LightningModule):
@@ -79,14 +67,14 @@ class _Training(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine, on what learns."""
-        own = self.options
-        return warmed_up(
+        options = self.options
+        optimizer = torch.optim.AdamW(
             [p for p in self.parameters() if p.requires_grad],
-            rate=own.learning_rate,
-            decay=own.weight_decay,
-            warmup=own.warmup_steps,
-            steps=self.steps,
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
         )
+        schedule = cosine_warmup(optimizer, min(options.warmup_steps, self.steps // 2), self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _roughened(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Some features of Z hidden and the base coordinates jittered: what is seen on other sections is rougher."""

@@ -10,10 +10,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cytosol.trainer import fit, step_generator
+from cytosol.trainer import cosine_warmup, fit, step_generator
 from stedm.encoder import ExpressionEncoder, contrast_loss, neighbour_targets
 from stedm.structure import fresh_weights
-from stedm.training import warmed_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,14 +101,11 @@ class EncoderTraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine."""
-        own = self.options
-        return warmed_up(
-            self.encoder.parameters(),
-            rate=own.learning_rate,
-            decay=own.weight_decay,
-            warmup=WARMUP,
-            steps=self.steps,
+        optimizer = torch.optim.AdamW(
+            self.encoder.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
         )
+        schedule = cosine_warmup(optimizer, min(WARMUP, self.steps // 2), self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def train_encoder(
