@@ -1,7 +1,7 @@
 """Diffusion of oxygen curves: 1-4 replicates, media changes, drugs.
 
-Legend, the same in every module: b batch, t time cells, r replicates, n draws (or samples where no draws are near),
-d feature width, k quantiles or experts, e events. Times in hours, concentrations in uM, oxygen in the table's unit.
+Legend of the network: b batch, t time cells, r replicates, n draws, d feature width, k quantiles or experts, e events.
+A module that needs other letters says so at its top. Times in hours, concentrations in uM, oxygen in the table's unit.
 """
 
 from __future__ import annotations

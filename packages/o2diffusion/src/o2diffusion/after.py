@@ -25,9 +25,9 @@ FLAT = 1e-9  # of the level: a smaller response is rounding
 class Curves:
     """Samples after the changes: `time` in windows, `value` in `size`, `unit` of the bootstrap, all (n,).
 
-    `lift` (c,): level minus reference of each unit, in the input's unit of oxygen. A unit is a well, or a
-    window. A window is `span` [h] long, no longer than what was measured; `top` is the highest sample of its first
-    15 h above the reference.
+    `lift` (c,): level minus reference of each unit; `size`: of the curves, both in the input's unit of oxygen. A unit
+    is a well or, where there is a single one, a window; `wells` counts them. A window is `span` [h] long, no longer
+    than what was measured; `top` is the highest sample of its first 15 h above the reference.
     """
 
     time: np.ndarray

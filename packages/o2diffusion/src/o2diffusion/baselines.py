@@ -1,8 +1,8 @@
 """What people do today, and somewhat better: simple fills of hidden cells on a grid.
 
-Each takes z-scored values (t, r) with NaN where hidden, times (t, r) [h] and the event times (k,) [h], and returns an
-estimate for every cell (t, r). Where a replicate shows nothing, the mean of the others stands in; where nothing is
-visible at all, zero (the z-score's mean).
+Each takes z-scored values (t, r) with NaN where hidden, times (t, r) [h] and the event times (e,) [h], which not all of
+them read, and returns an estimate for every cell (t, r). Where a replicate shows nothing, the mean of the others stands
+in; where nothing is visible at all, zero (the z-score's mean).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def _each(value: np.ndarray, time: np.ndarray, fill: Callable[..., np.ndarray]) 
 
 
 def linear(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """Straight lines between neighbours, level beyond the ends."""
+    """Straight lines between neighbours, level beyond the ends: (t, r)."""
     return _each(value, time, np.interp)
 
 
 def pchip(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """Monotone cubic pieces (Fritsch & Carlson 1980), level beyond the ends."""
+    """Monotone cubic pieces (Fritsch & Carlson 1980), level beyond the ends: (t, r)."""
 
     def fill(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x, first = np.unique(x, return_index=True)
@@ -48,7 +48,7 @@ def pchip(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray
 
 
 def replicate_mean(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """Mean of the other visible replicates in the cell, each shifted to this one; linear where none is visible.
+    """Mean of the other visible replicates in the cell, each shifted to this one, linear where none is seen: (t, r).
 
     A shift is the line through the visible differences of the pair: replicates run in parallel far more often than
     they coincide. A replicate that shows nothing is not shifted.
@@ -105,7 +105,7 @@ def template(
 
 
 def event_template(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """The mean event response plus straight lines through what it leaves."""
+    """The mean event response (`template`) plus straight lines through what it leaves: (t, r)."""
     shape = template(value, time, events)
     return shape + linear(value - shape, time, events)
 
@@ -123,8 +123,9 @@ def gaussian_process(
 ) -> gp.Posterior:
     """The process of `gp.py` at every cell: mean and sd (t * r,) in C order; `shared=False` fits each trace alone.
 
-    phase: (t, r) since the round began, for a shared process. theta: hyper-parameters that are known already, instead
-    of fitting them; start, iterations: where and how long to look for them.
+    value, time: (t, r), as of the simple fills. The others are of the shared process alone. phase: (t, r) since the
+    round began. joint: the covariance (t * r, t * r) too. theta (9,): hyper-parameters that are known already, instead
+    of fitting them; start (9,), iterations: where and how long to look for them.
     """
     t, r = value.shape
     span = max(float(np.ptp(time)), 1e-12)

@@ -105,7 +105,7 @@ def oxygen_label(unit: str | None, what: str = "Oxygen") -> str:
 
 
 def dose_axis(axes: Axes, doses: Sequence[float]) -> np.ndarray:
-    """A logarithmic axis of concentrations with 0 at its left end: positions (k,) of the doses [uM]."""
+    """A logarithmic axis of concentrations with 0 at its left end: positions (k,) of the k doses [uM]."""
     tested = np.array(sorted({d for d in doses if d > 0}))
     if not tested.size:
         axes.set_xticks([0.0], ["0"])

@@ -28,19 +28,20 @@ UNITS = {"mg/L": 8.0, "%air": 100.0, "mmHg": 155.0, "kPa": 20.6, "umol/L": 250.0
 
 @dataclass(frozen=True, kw_only=True)
 class Chambers:
-    """One run's design; the last s columns of the arrays are the noise-free conditions, the others its
-    wells.
+    """One run's design; the last s columns of the arrays are the noise-free conditions, the others its wells.
+
+    Oxygen in parts of air saturation, time in parts of the run.
     """
 
     experiment_id: str
-    hours: float
+    hours: float  # of the run [h]
     names: list[str]  # (s,)
     wells: np.ndarray  # (w,) condition of each
-    replicate: np.ndarray  # (w,)
+    replicate: np.ndarray  # (w,) number of each well within its condition, from 1
     start: np.ndarray  # (w + s,) oxygen
     exchange: np.ndarray  # (m, w + s) per run
     vmax: np.ndarray  # (m, w + s) per run
-    km: np.ndarray  # (w + s,)
+    km: np.ndarray  # (w + s,) oxygen of half the consumption
     time: np.ndarray  # (n,) sample times, parts of the run
     artefact: np.ndarray  # (n, w + s) what the sensor adds: settling, offsets, temperature
     events: list[tuple[float, str]]  # part of the run, kind
@@ -204,7 +205,7 @@ def _design(
 def simulate_chambers(
     config: SimulationConfig, rng: np.random.Generator, protocol: str, ids: list[str]
 ) -> list[Run]:
-    """Runs called `ids` of one protocol, integrated together in groups."""
+    """Runs called `ids` of one protocol among `PROTOCOLS`, integrated together in groups of at most `GROUP`."""
     out = []
     for i in range(0, len(ids), GROUP):
         group = [_design(config, rng, protocol, name) for name in ids[i : i + GROUP]]

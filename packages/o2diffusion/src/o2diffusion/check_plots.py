@@ -33,7 +33,8 @@ LEVELS = np.linspace(0.05, 0.95, 19)
 def pit(draws: np.ndarray, truth: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Where each truth (m,) falls among its draws (d, m), 0 to 1: uniform where the draws are honest: (m,).
 
-    Ties and the room between ranks are spread at random (Gneiting et al. 2007, section 3.1).
+    Ties and the room between ranks are spread at random (Gneiting et al. 2007, section 3.1). Raises ValueError for
+    other shapes.
     """
     if draws.shape[1:] != truth.shape:
         msg = f"pit: expected draws (d, m) and truth (m,), got {draws.shape} and {truth.shape}"
@@ -51,7 +52,7 @@ def coverage(values: np.ndarray, levels: np.ndarray = LEVELS) -> np.ndarray:
 def plot_calibration(draws: np.ndarray, truth: np.ndarray, *, title: str = "Are the bands honest?") -> Figure:
     """Coverage of central intervals and the PIT histogram, for draws (d, m) of values that are known (m,).
 
-    Raises ValueError without a finite value.
+    Raises ValueError without a finite truth.
     """
     known = np.isfinite(truth)
     if not known.any():

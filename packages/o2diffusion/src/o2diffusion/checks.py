@@ -22,7 +22,10 @@ MAX_TIME = 1e6  # h: a century; above it the column holds seconds or a date
 
 @dataclass(frozen=True)
 class Rows:
-    """A chunk's rows without blank lines: `where` (m,) in the chunk, `code` and `value` by column."""
+    """A chunk's rows without blank lines: `where` (m,) in the chunk.
+
+    `code` texts by column as codes of `words`, `value` numbers by column, each (m,).
+    """
 
     chunk: Chunk
     where: np.ndarray
@@ -31,14 +34,14 @@ class Rows:
     words: dict[str, Vocabulary]
 
     def refuse(self, bad: np.ndarray, column: str, allowed: str, value: Callable[[int], str]) -> None:
-        """Raise for the first bad row, with its value and what is allowed."""
+        """Raise `DataError` for the first row that is `bad` (m,), with its `value` and what is allowed."""
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
             msg = f"{self.chunk.at(int(self.where[i]), column)}: expected {allowed}, got {value(i)}"
             raise DataError(msg)
 
     def check(self) -> None:
-        """Refuse rows without an id, a finite time in range, or with a negative or infinite concentration."""
+        """`DataError` for a row without an id or a time in range, or with a negative or infinite concentration."""
         for name in ("series_id", "replicate", "experiment_id"):
             if name in self.chunk.columns:
                 bad = self.code[name] == self.words[name].codes.get("", -1)
@@ -58,7 +61,7 @@ class Wells:
         self._owner: dict[tuple[int, int], tuple[int, int, str]] = {}
 
     def check(self, rows: Rows, series: np.ndarray) -> None:
-        """Refuse a well that stands in two series or under two replicates. series: (m,) numbers."""
+        """`DataError` for a well that stands in two series or under two replicates. series: (m,) numbers."""
         code, empty = rows.code, rows.words["well"].codes.get("", -1)
         place = (code["experiment_id"].astype(np.int64) << 32) | code["well"]
         owner = (series.astype(np.int64) << 32) | code["replicate"]
@@ -90,7 +93,7 @@ class Wells:
 
 
 def first_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number (m,) of each key in order of appearance, and the place of the first row of each number."""
+    """Number of each key (m,) in order of appearance: (m,), and the row where each of the k numbers is first: (k,)."""
     local, unique = pd.factorize(keys)
     first = np.zeros(len(unique), dtype=np.int64)
     first[local[::-1]] = np.arange(len(local))[::-1]

@@ -23,8 +23,8 @@ MAX_LENGTH = 5000  # of a SMILES
 def fingerprints(smiles: Mapping[str, str], n_bits: int = BITS) -> dict[str, np.ndarray]:
     """Morgan fingerprints of drugs: {name: SMILES} -> {name: (n_bits,) float32 of 0 and 1}.
 
-    Rogers & Hahn 2010, radius 2, chirality included. Raises ValueError that names every drug whose SMILES is
-    empty or cannot be read, and ImportError where RDKit is absent.
+    Rogers & Hahn 2010, radius 2, chirality included. Raises ValueError without a bit, and one that names every drug
+    whose SMILES is empty or cannot be read; ImportError where RDKit is absent.
     """
     if n_bits < 1:
         msg = f"expected at least one fingerprint bit, got {n_bits}"
@@ -48,10 +48,10 @@ def fingerprints(smiles: Mapping[str, str], n_bits: int = BITS) -> dict[str, np.
 def fingerprints_of(
     drugs: Sequence[str], smiles: Mapping[str, str], n_bits: int, *, notes: list[str]
 ) -> np.ndarray:
-    """Fingerprints of drugs in their order, zeros where `smiles` has none: (len(drugs), n_bits) float32.
+    """Fingerprints of m drugs in their order, zeros where `smiles` has none: (m, n_bits) float32.
 
-    Names match as `match_drug` matches them; `notes` says what was not used and whose structure is not known. Raises as
-    `fingerprints` does.
+    Names match as `match_drug` matches them; `notes` says what was not used and whose structure is not known. Raises
+    ValueError and ImportError as `fingerprints` does.
     """
     rows = np.zeros((len(drugs), n_bits), dtype=np.float32)
     for name, bits in fingerprints(smiles, n_bits).items():

@@ -31,7 +31,7 @@ MAX_HEADER = 1 << 20  # characters: a longer first line is no table's header
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a table: `columns` (present ones only, equal lengths) and the number of the first row.
+    """Some rows of the table called `name`: `columns` (present ones only, (m,) each) and the number of the first row.
 
     Rows count as their owner sees them: in CSV the header is row 1, Parquet is from 1, a DataFrame from 0.
     """
@@ -108,7 +108,8 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """The table as chunks of its `numbers` and `texts` columns; others, unless `known`, are in `notes` as unused.
 
-    `hints` maps a column that may stand in place of a missing one to what to do. Raises `DataError`.
+    `required` columns must be there. `hints` maps a column that may stand in place of a missing one to what to do.
+    Raises `DataError` for a file that cannot be read, a missing or doubled column.
     """
     wanted = [*texts, *numbers]
     if isinstance(data, pd.DataFrame):

@@ -42,7 +42,10 @@ HINTS = {
 
 @dataclass(frozen=True)
 class Series:
-    """The rows of one series as they came: `replicate` codes, `time` [h], `oxygen` (NaN: missing), (m,)."""
+    """The rows of one series as they came: `replicate` codes, `time` [h], `oxygen` (NaN: missing), (m,) each.
+
+    None: not stated; `concentration_um` [uM]. `label` gives a code's replicate, `where` a row's place in the file.
+    """
 
     experiment_id: str
     series_id: str
@@ -58,7 +61,10 @@ class Series:
 
 
 class Collector:
-    """Reads a table once; afterwards `keys` and `series` give what it holds."""
+    """Reads a table once; afterwards `keys` and `series` give what it holds.
+
+    unit: of oxygen, where the table does not state it. What was changed on the way is added to `notes`.
+    """
 
     def __init__(self, unit: str | None, notes: list[str]) -> None:
         self._stated_unit, self._notes = unit, notes
@@ -74,7 +80,7 @@ class Collector:
         self._wells = Wells()
 
     def read(self, data: Path | str | pd.DataFrame) -> None:
-        """Read and check every row of the table."""
+        """Read and check every row of the table; `DataError` for the first that is wrong, and where there is none."""
         for chunk in read_chunks(
             data, required=REQUIRED, numbers=NUMBERS, texts=TEXTS, notes=self._notes, hints=HINTS, known=OWN
         ):

@@ -24,7 +24,10 @@ _QUANTITY = re.compile(r"^([-+0-9.,eE]+)\s*([^\d\s].*)$")
 
 
 class Vocabulary:
-    """Texts seen so far and their codes; `fold` maps the spellings that count as one text."""
+    """Texts seen so far (`names`) and their `codes`, in order of appearance.
+
+    fold: spellings that differ in case or inner spaces are one text; `spellings` keeps the others by code.
+    """
 
     def __init__(self, fold: bool = False) -> None:  # noqa: FBT001, FBT002 - a property of the vocabulary
         self.fold = fold

@@ -35,8 +35,8 @@ class Condition:
 
     `time_h` (n,) float64 strictly increasing [h]; `oxygen` (n, r) float64 in the input's unit, NaN where
     not observed; `wanted` (n, r) bool: rows of the input with missing oxygen, to be filled; `replicates` (r,)
-    labels as in the input. None: no `drug`; `concentration_um` [uM], `unit` not stated. `bursts` (k,) [h]: when regular
-    bursts of samples began, empty where sampling runs on without pauses.
+    labels as in the input. None: no `drug`; `concentration_um` [uM], `unit` of oxygen or `source` not stated. `bursts`
+    (k,) [h]: when regular bursts of samples began, empty where sampling runs on without pauses.
     """
 
     experiment_id: str
@@ -62,7 +62,7 @@ def read_conditions(
     seed: int = 0,
     max_replicates: int | None = MAX_REPLICATES,
 ) -> list[Condition]:
-    """All conditions of a table, in the order in which their series first appear; see `iter_conditions`."""
+    """All conditions of a table, in the order in which their series first appear; `DataError` as `iter_conditions`."""
     return list(
         iter_conditions(data, events, unit=unit, notes=notes, seed=seed, max_replicates=max_replicates)
     )

@@ -33,7 +33,7 @@ ANY_UNIT = ""
 class Facts:
     """What a model knows of the table it was trained on; saved with it as plain JSON.
 
-    `drugs` vocabulary, `scales` unit -> (level, scale) in that unit, `c_ref` smallest positive dose [uM],
+    `drugs` vocabulary, `scales` unit -> (mean, SD) of oxygen in that unit, `c_ref` smallest positive dose [uM],
     `concentrations` met [uM], `units` of the table, `hours` the longest condition [h], `wells` a hash of each
     replicate's curve, by which a table that is scored is known to have been learned from; `strangers` drugs met
     later, by their structure alone.
@@ -56,7 +56,7 @@ class Facts:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Facts:
-        """The inverse of `as_dict`."""
+        """The inverse of `as_dict`; KeyError where a fact is missing."""
         return cls(
             drugs=tuple(plain["drugs"]),
             scales={k: (v[0], v[1]) for k, v in plain["scales"].items()},
@@ -74,7 +74,7 @@ class Facts:
         return [c.series_id for c in conditions if not known.isdisjoint(_wells(c))]
 
     def scale(self, unit: str | None) -> tuple[float, float] | None:
-        """Level and scale of curves in `unit`, None where the model never met that unit."""
+        """Level and scale of curves in `unit`, in that unit; None where the model never met it."""
         return self.scales.get(_unit_key(unit))
 
     def who(self, condition: Condition, *, unknown: bool = False) -> tuple[int, float]:
@@ -100,7 +100,7 @@ class Facts:
     def identify(
         self, drug: str | None, concentration: float | None, *, unknown: bool = False
     ) -> tuple[int, float]:
-        """`who` for a drug's name and a concentration [uM]."""
+        """`who` for a drug's name and a concentration [uM, None = not given]; raises ValueError as it does."""
         if not self.drugs:
             return UNKNOWN, float("nan")
         dose = float("nan") if concentration is None else float(concentration)
@@ -158,7 +158,10 @@ def _wells(condition: Condition) -> list[str]:
 
 
 def training_pool(conditions: Sequence[Condition], known: Facts, config: Config, *, seed: int) -> Batch:
-    """The conditions under random masks, with the drug hidden now and then: a batch of p items."""
+    """The conditions under random masks, with the drug hidden now and then: a batch of p items.
+
+    Raises ValueError where no condition has enough samples, or for one of a drug that is not `known`.
+    """
     who = [known.who(c) for c in conditions]
     pool = make_pool(
         conditions,
@@ -209,7 +212,10 @@ class Windows:
 
 
 def training_windows(conditions: Sequence[Condition], known: Facts) -> Windows | None:
-    """Deviation from the level before each media change, averaged over replicates; None where there is no change."""
+    """Deviation from the level before each media change, averaged over replicates; None where there is no change.
+
+    Raises ValueError for a drug that is not `known`.
+    """
     dataset = MediaResponseDataset(conditions)
     windows = [w for w in dataset.windows if known.scale(w.unit) is not None]
     if not windows:

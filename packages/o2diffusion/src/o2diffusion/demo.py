@@ -51,7 +51,7 @@ def run(out: Path, model: OxygenModel | None = None) -> Story:
 
 
 def picture(filled: Sequence[Filled], scored: pd.DataFrame) -> Figure:
-    """Curves with bands, and what was hidden as open circles."""
+    """Curves with bands, and what was hidden (`compare`) as open circles."""
     from o2diffusion.canvas import COLOURS
     from o2diffusion.plots import plot_curves
 
@@ -83,7 +83,10 @@ def hide(plate: Simulation, rng: np.random.Generator) -> np.ndarray:
 def compare(
     plate: Simulation, filled: Sequence[Filled], numbers: pd.DataFrame, hidden: np.ndarray
 ) -> pd.DataFrame:
-    """A row for each hidden sample: its keys, `actual`, a column for each of `SIMPLE`, q05, q50, q95, near."""
+    """A row for each sample hidden (rows,): its keys, `actual`, a column for each of `SIMPLE`, q05, q50, q95, near.
+
+    Oxygen in the plate's unit; `numbers` is `summary` of all of `filled`. `near`: within `NEAR_H` after a change.
+    """
     actual = plate.table.loc[hidden, [*KEYS, "oxygen"]].rename(columns={"oxygen": "actual"})
     actual["replicate"] = actual["replicate"].astype(str)
     scored = actual

@@ -36,7 +36,7 @@ COMMANDS = (
 
 
 def story(plate: Simulation, data: pd.DataFrame, scored: pd.DataFrame, out: Path) -> Story:
-    """What was done and how well."""
+    """What was done and how well: the plate, the table with gaps, `demo.compare`, and where the files lie."""
     wells = len(plate.table.drop_duplicates(["series_id", "replicate"]))
     lost, gaps = (int(np.isnan(t["oxygen"].to_numpy(float)).sum()) for t in (plate.table, data))
     actual = scored["actual"].to_numpy(float)
@@ -88,5 +88,5 @@ def _table(scored: pd.DataFrame, unit: str) -> Table:
 
 
 def changes(plate: Simulation) -> np.ndarray:
-    """Times of the media changes [h]."""
+    """Times of the media changes: (e,) [h]."""
     return plate.events.loc[plate.events["kind"] == "media_change", "time_h"].to_numpy()

@@ -21,7 +21,7 @@ STUCK = 20  # equal values in a row that look like a stuck or saturated sensor
 def summarise(conditions: Iterable[Condition], notes: Sequence[str] = ()) -> dict[str, Any]:
     """Facts of a table as plain numbers, lists and dicts (JSON-ready); conditions may come from an iterator.
 
-    Times and gaps in [h], doses in [uM], oxygen in the table's unit. Raises nothing.
+    Times and gaps in [h], doses in [uM], oxygen in the table's unit.
     """
     rows = [_one(c) for c in conditions]
     by_experiment: dict[str, list[dict[str, Any]]] = {}

@@ -56,9 +56,7 @@ class Plate:
 
     @property
     def events(self) -> list[tuple[float, str, bool]]:
-        """Time [h], kind and whether it brings the drug; a plate without changes has its drug from the
-        start.
-        """
+        """Time [h], kind and whether it brings the drug; a plate without changes has its drug from the start."""
         out = [(float(t), "media_change", bool(d)) for t, d in zip(self.changes, self.dosed, strict=True)]
         first = [t for t, _, dosed in out if dosed][:1] if out else [0.0]
         return sorted(out + [(t, "drug_start", True) for t in first])
@@ -70,8 +68,7 @@ def step_length(config: SimulationConfig) -> float:
 
 
 def schedule(config: SimulationConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the media changes (m,) [h], whole integration steps, and whether each brings the drug (m,)
-    bool.
+    """Times of the media changes (m,) [h], whole integration steps, and whether each brings the drug (m,) bool.
 
     The drug comes with the first change or, in three plates of ten, with the second.
     """
@@ -89,9 +86,7 @@ def schedule(config: SimulationConfig, rng: np.random.Generator) -> tuple[np.nda
 
 
 def design(config: SimulationConfig, rng: np.random.Generator, experiment_id: str) -> Plate:
-    """A plate of `drugs` x `concentrations` conditions; the lowest concentration of each drug is the
-    control.
-    """
+    """A plate of `drugs` x `concentrations` conditions; the lowest concentration of each drug is the control."""
     ladder = config.max_concentration_um / config.dilution ** np.arange(config.concentrations - 1)
     names, drugs, dose = [], [], []
     for d in range(config.drugs):
@@ -149,12 +144,15 @@ def _culture(
 
 
 def unrest(plate: Plate, wells: np.ndarray) -> np.ndarray:
-    """How much the replicates of each well's condition differ, (w,): controls more than dosed wells."""
+    """How much the replicates of each well's condition `wells` (w,) differ, (w,): controls more than dosed wells."""
     return np.where(plate.concentration == 0, CONTROL_SPREAD, 1.0)[wells] * plate.unrest[wells]
 
 
 def replicate_wells(plate: Plate, wells: np.ndarray, rng: np.random.Generator, spread: float) -> Culture:
-    """Each well's own culture: lognormal factors on what differs between replicates."""
+    """The own culture of each well of condition `wells` (w,): lognormal factors on what differs between replicates.
+
+    spread: factor on the logarithms' SD.
+    """
     control = unrest(plate, wells) * spread
     base = plate.culture.take(wells)
 
@@ -179,7 +177,7 @@ def replicate_wells(plate: Plate, wells: np.ndarray, rng: np.random.Generator, s
 def steps_of_changes(
     plates: list[Plate], wells: list[np.ndarray], dt: float
 ) -> dict[int, list[tuple[np.ndarray, bool]]]:
-    """Media changes by integration step, with the columns of the wells they reach."""
+    """Media changes by integration step of `dt` [h]: the columns (w,) of the wells they reach, and whether dosed."""
     out: dict[int, list[tuple[np.ndarray, bool]]] = {}
     for plate, columns in zip(plates, wells, strict=True):
         for at, dosed in zip(plate.changes, plate.dosed, strict=True):
@@ -188,7 +186,7 @@ def steps_of_changes(
 
 
 def stack(cultures: list[Culture]) -> tuple[Culture, list[np.ndarray]]:
-    """Cultures of several plates as one, and each plate's columns in it."""
+    """Cultures of several plates as one, and each plate's columns (w,) in it."""
     joined = Culture(
         **{k: np.concatenate([getattr(c, k) for c in cultures]) for k in (f.name for f in fields(Culture))}
     )

@@ -31,9 +31,10 @@ GIVEN = 400  # least posterior draws a drug
 
 @dataclass(frozen=True)
 class DoseFit:
-    """One drug's posterior: draws (d,) of ec50_um [uM], hill, top, bottom; `r2` of the dose means.
+    """One drug's posterior: draws (d,) of ec50_um [uM], hill, and top and bottom in the summary's unit.
 
-    relation: "=" EC50 within the tested doses, ">" above the highest, "<" below the lowest, "?" too few doses.
+    `points` what it was fitted to, `r2` of the dose means, `note` what to know of it. relation: "=" EC50 within the
+    tested doses, ">" above the highest, "<" below the lowest, "?" too few doses.
     """
 
     experiment_id: str
@@ -59,7 +60,7 @@ def dose_response(summaries: Summaries, *, controls: Sequence[str] = CONTROLS, s
 
     Where the EC50 lies outside the tested doses (`relation` ">" or "<") ec50_um is the border of the tested
     range, and the interval is one-sided: q05 (or q95) is a 95 % bound, the other end inf (or 0). See
-    `fit_doses` for what is fitted.
+    `fit_doses` for what is fitted and the ValueError of a table without doses.
     """
     rows = []
     for window, part in _windows(summaries):

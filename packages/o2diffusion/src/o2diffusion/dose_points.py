@@ -24,9 +24,10 @@ LEAST = 3  # concentrations of a drug, the control included
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """One drug's doses: `dose` (k,) ascending [uM], `mean` and `variance` (d, k) of the wells' mean in each
-    draw, `spread` (k,) the mean variance, `wells` (k,) their number, `value` (w,) the wells' mean over draws at
-    `at` (w,) [uM].
+    """One drug's doses: `dose` (k,) ascending [uM], `mean` and `variance` (d, k) of the wells' mean in each draw.
+
+    `spread` (k,) the mean variance, `wells` (k,) their number, `value` (w,) the wells' mean over draws at `at` (w,)
+    [uM]; all but the doses in the summary's unit, variances in its square.
     """
 
     drug: str
@@ -74,7 +75,7 @@ class _Dose:
 def gather(
     summaries: Summaries, controls: Sequence[str], rng: np.random.Generator
 ) -> list[tuple[str, list[Points]]]:
-    """The drugs of each experiment with their dose means.
+    """The drugs of each experiment with their dose means; `controls`: drugs that are none, by name.
 
     Raises ValueError where no row has a drug and a positive concentration.
     """

@@ -24,7 +24,7 @@ class DoseScale(nn.Module):
     """Concentration [uM] as two features: a bounded level, exactly 0 at 0, and a flag for "not given".
 
     dose = log1p(c / c_ref), level = TOP tanh(dose / DECADES): (..., ) -> (..., 2). NaN means not given:
-    level 0, flag 1. Raises ValueError on a negative concentration.
+    level 0, flag 1. c_ref [uM]: ValueError where it is not positive and finite.
     """
 
     c_ref: Tensor
@@ -34,7 +34,7 @@ class DoseScale(nn.Module):
         self.register_buffer("c_ref", torch.tensor(_positive(c_ref)))
 
     def forward(self, concentration: Tensor) -> Tensor:
-        """Level and flag of each concentration: (..., ) [uM] -> (..., 2)."""
+        """Level and flag of each concentration: (..., ) [uM] -> (..., 2); ValueError for a negative one."""
         if not torch.compiler.is_compiling() and bool((concentration < 0).any()):
             msg = f"expected concentrations of at least 0 uM, got {float(concentration.nan_to_num().min()):g}"
             raise ValueError(msg)
@@ -52,7 +52,10 @@ def _positive(c_ref: float) -> float:
 
 
 def set_dose_reference(module: nn.Module, c_ref: float) -> None:
-    """Give every dose scale inside `module` one reference: the smallest positive dose of training [uM]."""
+    """Give every dose scale inside `module` one reference: the smallest positive dose of training [uM].
+
+    Raises ValueError for one that is not positive and finite.
+    """
     for part in module.modules():
         if isinstance(part, DoseScale):
             part.c_ref.fill_(_positive(c_ref))
@@ -94,7 +97,10 @@ class DrugEncoder(nn.Module):
         self.structures = torch.cat([self.structures, bits.to(self.structures)])
 
     def forward(self, drug: Tensor, concentration: Tensor) -> Tensor:
-        """Embedding (b, d) of `drug` (b,) int, `concentration` (b,) [uM, NaN = not given]."""
+        """Embedding (b, d) of `drug` (b,) int, `concentration` (b,) [uM, NaN = not given].
+
+        Raises ValueError for an index that is no drug's and for a negative concentration.
+        """
         self._check(drug)
         level, missing = self.dose(concentration).unsqueeze(-2).unbind(-1)  # (b, 1) each
         level = level + missing * self.typical
@@ -155,5 +161,5 @@ def match_drug(name: str, vocabulary: Sequence[str]) -> int:
 
 
 def is_known(name: str, vocabulary: Sequence[str]) -> bool:
-    """Whether `match_drug` finds the name."""
+    """Whether the vocabulary has the name, in any spelling."""
     return name in vocabulary or _fold(name) in {_fold(known) for known in vocabulary}

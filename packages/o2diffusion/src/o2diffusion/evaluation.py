@@ -21,7 +21,7 @@ from o2diffusion.grid import to_grid
 from o2diffusion.metrics import Prediction, score
 from o2diffusion.pool import Item, item
 from o2diffusion.sampling import fill
-from o2diffusion.tasks import TASKS, hide
+from o2diffusion.tasks import TASKS, hide, refuse_unknown
 
 if TYPE_CHECKING:
     from o2diffusion.model import FlexibleReplicateDiffusionModel
@@ -33,7 +33,7 @@ Who = Callable[[Condition], tuple[int, float]]
 
 @dataclass(frozen=True)
 class Case:
-    """One condition with cells hidden; `near` (t,) cells within `NEAR_H` after a media change."""
+    """One condition with cells hidden; `near` (t,) bool: cells within `NEAR_H` after a media change."""
 
     item: Item
     near: np.ndarray
@@ -47,7 +47,12 @@ class Case:
 def cases(
     conditions: Iterable[Condition], task: str, *, seed: int, cells: int = 128, who: Who | None = None
 ) -> Iterator[Case]:
-    """Hide cells of each condition as the task says; conditions for which it has no meaning are left out."""
+    """Hide cells of each condition as the task says; conditions for which it has no meaning are left out.
+
+    cells: of each grid. who: drug index and concentration [uM] of a condition; without it, none. Raises ValueError for
+    another task than `TASKS`.
+    """
+    refuse_unknown([task])
     for condition in conditions:
         grid = to_grid(condition, cells)
         hidden = hide(task, grid.observed, _mask_rng(condition, task, seed))
@@ -87,7 +92,7 @@ def _gaussian(case: Case, *, shared: bool, template: bool) -> Prediction:
 
 
 def baseline_predictions(case: Case) -> dict[str, Prediction]:
-    """Every simple method on one case."""
+    """What each of the seven simple methods says of one case, by its name."""
     grid, features, hidden = case.item.grid, case.item.features, case.item.active
     z = np.where(hidden, np.nan, (grid.value - features.level) / features.scale)
     events = grid.condition.events.time_h
@@ -101,7 +106,10 @@ def baseline_predictions(case: Case) -> dict[str, Prediction]:
 def model_predictions(
     net: FlexibleReplicateDiffusionModel, found: Sequence[Case], *, draws: int, seed: int
 ) -> list[Prediction]:
-    """The model's joint draws on the cases; the centre is their median's limit, the quantile head's middle."""
+    """The model's `draws` joint draws on the cases, one prediction a case.
+
+    The centre is the limit of their median: the middle one of the network's quantiles.
+    """
     filled = fill(net, [c.item for c in found], draws, generator=torch.Generator().manual_seed(seed))
     out = []
     for case, one in zip(found, filled, strict=True):
@@ -125,13 +133,10 @@ def evaluate(
 ) -> pd.DataFrame:
     """Long table of scores: dataset, source, task, method, metric, value, n (conditions), seed.
 
-    `source` is "all" for the mean over every condition. simple=False leaves the baselines out. Raises ValueError where
-    no condition has a meaning for a task.
+    `source` is "all" for the mean over every condition. simple=False leaves the baselines out. who: as of `cases`.
+    Raises ValueError for another task than `TASKS`, one that has a meaning for no condition, and fewer than two draws.
     """
-    strange = [task for task in tasks if task not in TASKS]
-    if strange:
-        msg = f"tasks: expected tasks among {', '.join(TASKS)}, got {strange[0]!r}"
-        raise ValueError(msg)
+    refuse_unknown(tasks)
     rows = []
     for task in tasks:
         found = list(cases(conditions, task, seed=seed, cells=net.config.cells, who=who))

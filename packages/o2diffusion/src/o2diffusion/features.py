@@ -27,8 +27,8 @@ MIN_SD = 0.01  # [z] floor of the process's SD: a flat curve is not known to a b
 class Features:
     """One masked grid as arrays.
 
-    `channels` (t, r, c), `globals` (g,), `experts` (t, r, k) [z], `sd` (t, r) [z] of the Gaussian process,
-    `level` and `scale` of the visible cells in the input's unit, `theta` (9,) of the process.
+    `channels` (t, r, c), `globals` (g,), `experts` (t, r, k) [z], `sd` (t, r) [z] of the Gaussian process, `level` and
+    `scale` (mean, SD) of the visible cells in the input's unit, `theta` (9,) of the process.
     """
 
     channels: np.ndarray
@@ -84,8 +84,8 @@ def featurize(
 ) -> Features:
     """Look at the visible cells of a grid once.
 
-    fallback: level and scale to use where nothing is visible. theta: the process's hyper-parameters when they are
-    known already; start: those of another mask of the same condition, where the search for them begins.
+    fallback: level and scale to use where nothing is visible. theta (9,): the process's hyper-parameters when they are
+    known already; start (9,): those of another mask of the same condition, where the search for them begins.
     """
     seen = grid.observed
     level, scale = scale_of(grid.value, seen, fallback)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 def blank_condition(
     hours: float, replicates: int, schedule: MediaChangeSchedule, *, unit: str | None = None
 ) -> Condition:
-    """A condition without a single sample, `hours` long, with its media changes."""
+    """A condition without a single sample, `hours` [h] long, with its media changes.
+
+    Raises ValueError for other than 1 to 4 replicates, a length that is not positive, a change outside it.
+    """
     if not 1 <= replicates <= 4:
         msg = f"replicates: expected 1 to 4, got {replicates!r}"
         raise ValueError(msg)
@@ -59,7 +62,7 @@ def blank_condition(
 
 
 def blank_grid(hours: float, replicates: int, schedule: MediaChangeSchedule, *, cells: int) -> Grid:
-    """A grid of `cells` cells over `hours` [h] on which nothing is visible."""
+    """A grid of `cells` cells over `hours` [h] on which nothing is visible; ValueError as `blank_condition`."""
     condition = blank_condition(hours, replicates, schedule)
     edges = np.linspace(0.0, hours, cells + 1)
     centre = np.repeat(0.5 * (edges[1:] + edges[:-1])[:, None], replicates, axis=1)
@@ -79,7 +82,8 @@ def generate_curves(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times (t,) [h] and curves (n, t, r) of a condition, in the unit of `scale` = (level, scale).
 
-    who: drug index (-1 = the learned average) and concentration [uM, NaN = not given].
+    who: drug index (-1 = the learned average) and concentration [uM, NaN = not given]. hours: duration [h]. Raises
+    ValueError as `blank_condition` does.
     """
     grid = blank_grid(hours, n_replicates, schedule, cells=net.config.cells)
     hidden = np.ones(grid.value.shape, dtype=bool)
@@ -91,7 +95,7 @@ def generate_curves(
 def draw_whole(
     net: FlexibleReplicateDiffusionModel, items: Sequence[Item], draws: int, *, generator: torch.Generator
 ) -> list[np.ndarray]:
-    """Curves (n, t, r) of items that show nothing: drawn by the network, then as unlike as replicates are."""
+    """Curves (n, t, r) in its unit of each item that shows nothing: drawn by the network, then as unlike as replicates."""
     device, out = next(net.parameters()).device, []
     for one, filled in zip(items, fill(net, items, draws, generator=generator), strict=True):
         drug = torch.tensor([one.drug], device=device)
@@ -117,7 +121,11 @@ def generate_table(
     unit: str | None,
     seed: int,
 ) -> pd.DataFrame:
-    """`generate_curves` as a long table: draw, replicate, time_h, oxygen, unit."""
+    """`generate_curves` as a long table: draw and replicate (from 1), time_h, oxygen, unit.
+
+    media_changes: times [h]. unit: one of `known`, its first where None. Raises ValueError for any other, for fewer
+    than one draw, and as `blank_condition` does.
+    """
     if draws < 1:
         msg = f"draws: expected at least 1, got {draws!r}"
         raise ValueError(msg)

@@ -8,7 +8,7 @@ seventh to ninth hyper-parameter add replay(phase, t): curves that are alike at 
 half of it shared by the replicates, half each one's own (a locally periodic kernel, section 5.4.3, with rounds of any
 length).
 
-Letters: n visible samples, m query cells, s settings. Times are divided by the condition's duration, values are
+Letters: n visible samples, m query cells. Times are divided by the condition's duration, values are
 z-scores, so one prior fits minutes and weeks, mg/L and percent.
 """
 
@@ -221,7 +221,8 @@ def posterior(
 ) -> Posterior:
     """Mean and SD of a new *measurement* (noise included) at the m query cells given the n visible ones.
 
-    query_time, query_replicate and query_phase: (m,). With `joint` also the covariance (m, m).
+    theta (9,); time, replicate, y and phase (n,) as of `fit`; query_time, query_replicate and query_phase (m,). With
+    `joint` also the covariance (m, m). Rasmussen & Williams 2006, eqs 2.25 and 2.26.
     """
     v_n = np.exp(theta[5])
     here = (query_time, query_replicate, query_phase)

@@ -63,7 +63,7 @@ def _cell(time: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def to_grid(
     condition: Condition, cells: int = 128, *, start: float | None = None, end: float | None = None
 ) -> Grid:
-    """Put a condition, or its samples in [start, end], on `cells` equal cells.
+    """Put a condition, or its samples in [start, end] [h], on `cells` equal cells.
 
     The window defaults to the condition's first and last row; a single time gets a window of one hour.
     """
@@ -99,7 +99,7 @@ def usual_step(condition: Condition) -> float:
 
 
 def scale_of(value: np.ndarray, observed: np.ndarray, fallback: tuple[float, float]) -> tuple[float, float]:
-    """Level and scale (mean, SD) of the visible cells; `fallback` where fewer than two are visible.
+    """Level and scale (mean, SD) of value (t, r) where observed (t, r); `fallback` where fewer than two are.
 
     A constant curve has no scale of its own: the fallback's scale stands in, so nothing is divided by zero.
     """

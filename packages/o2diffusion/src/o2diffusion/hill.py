@@ -27,7 +27,10 @@ BELIEF = 2.0  # drugs' worth of belief in the prior's mean and spread, before an
 
 @dataclass(frozen=True)
 class Prior:
-    """What drugs of an experiment have in common: span and log n ~ normal; bottom ~ a wide normal."""
+    """What drugs of an experiment have in common: span and log n ~ normal; bottom ~ a wide normal.
+
+    Each by mean and SD (`_sd`); span and bottom in the summary's unit.
+    """
 
     span: float
     span_sd: float
@@ -38,14 +41,17 @@ class Prior:
 
 
 def hill(log_ec50: np.ndarray, log_n: np.ndarray, concentration: np.ndarray) -> np.ndarray:
-    """Part of the full effect at a concentration [uM], exactly 0 at 0; arguments broadcast."""
+    """Part of the full effect at a concentration [uM], exactly 0 at 0 (Hill 1910).
+
+    The arguments broadcast: log_ec50 (of uM) and log_n (g, 1) with concentration (k,) give (g, k).
+    """
     positive = concentration > 0
     x = np.exp(log_n) * (np.log(np.where(positive, concentration, 1.0)) - log_ec50)
     return np.where(positive, 1.0 / (1.0 + np.exp(-np.clip(x, -50, 50))), 0.0)
 
 
 def grid(doses: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Logarithms of EC50 (g,), log n (g,) and the step of the first."""
+    """Log EC50 (g,) of uM and log n (g,) of the grid for doses (k,) [uM], one of them positive; the first's step."""
     tested = doses[doses > 0]
     axis = np.linspace(np.log(tested[0] / REACH), np.log(tested[-1] * REACH), STEPS)
     slope = np.linspace(np.log(HILL_RANGE[0]), np.log(HILL_RANGE[1]), HILLS)
@@ -55,7 +61,10 @@ def grid(doses: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 @dataclass(frozen=True)
 class Posterior:
-    """log weight (d, g) of each grid point, and the normal of (bottom, span) there: means, precisions (d, g)."""
+    """log weight (d, g) of each grid point, and the normal of (bottom, span) there: means and precisions, (d, g) each.
+
+    `p_bb`, `p_bs`, `p_ss`: the entries of the 2 x 2 precision.
+    """
 
     log_weight: np.ndarray
     bottom: np.ndarray
@@ -73,7 +82,7 @@ class Posterior:
 def posterior(
     h: np.ndarray, log_n: np.ndarray, y: np.ndarray, variance: np.ndarray, prior: Prior
 ) -> Posterior:
-    """Exact posterior of means y (d, k) with variance (d, k) at the grid's h (g, k)."""
+    """Exact posterior of means y (d, k) with variance (d, k) at the grid's h (g, k) and log_n (g,)."""
     w = 1.0 / variance
     tau_b, tau_s = prior.bottom_sd**-2.0, prior.span_sd**-2.0
     p_bb = w.sum(axis=1, keepdims=True) + tau_b
@@ -89,7 +98,7 @@ def posterior(
 
 
 def misfit(prior: Prior) -> float:
-    """Variance of a true dose-response around the best Hill curve."""
+    """Variance of a true dose-response around the best Hill curve, in the square of the summary's unit."""
     return (MISFIT * prior.span) ** 2
 
 
@@ -106,7 +115,10 @@ def _start(points: list[Points]) -> Prior:
 
 
 def learn(points: list[Points]) -> Prior:
-    """The prior that an experiment's drugs share, by EM on their posteriors (empirical Bayes)."""
+    """The prior that an experiment's drugs share, by EM on their posteriors (empirical Bayes).
+
+    Fewer than three drugs say nothing of each other: their prior comes from the range of the data.
+    """
     if not points:
         return Prior(0.0, 1.0, *HILL_PRIOR, 0.0, 1.0)
     first = prior = _start(points)

@@ -33,7 +33,7 @@ _BLAS = ThreadpoolController().select(user_api="blas")
 
 @dataclass(frozen=True)
 class Filled:
-    """Draws at the wanted samples of a condition: `row`, `column` (m,) in its arrays, `draws` (d, m) in its unit."""
+    """Draws at the m filled samples of a condition: `row`, `column` (m,) in its arrays, `draws` (d, m) in its unit."""
 
     condition: Condition
     row: np.ndarray
@@ -75,7 +75,7 @@ def add_times(condition: Condition, every: float) -> Condition:
 
 
 def gap_windows(condition: Condition, cells: int = 128) -> list[tuple[float, float, np.ndarray]]:
-    """Windows (start, end, wanted samples (n, r) that it answers for) that cover every wanted sample once."""
+    """Windows of `cells` cells that cover every wanted sample once: start, end [h], samples (n, r) it answers for."""
     time = condition.time_h
     first, last = float(time[0]), float(time[-1])
     if not condition.wanted.any():
@@ -121,7 +121,10 @@ def items_of(
     fallbacks: Sequence[tuple[float, float]],
     who: Sequence[tuple[int, float]],
 ) -> list[tuple[int, Item, np.ndarray]]:
-    """The windows of the conditions as items: whose it is, the item, the wanted samples (n, r) that it answers for."""
+    """The windows of the conditions as items: whose it is, the item, the wanted samples (n, r) that it answers for.
+
+    fallbacks: level and scale, who: drug index and concentration [uM], one a condition.
+    """
 
     def look(k: int) -> list[tuple[int, Item, np.ndarray]]:
         """The windows of the k-th condition."""
@@ -156,7 +159,7 @@ def _seen(condition: Condition, grid: Grid) -> np.ndarray:
 
 
 def sample_noise(condition: Condition, grid: Grid) -> list[np.ndarray]:
-    """What single samples are off the line through their cells' means, an array a replicate; empty: not known.
+    """What single samples are off the line through their cells' means: r arrays (m,), empty where that is not known.
 
     Of cells of two samples and more, and as large as the noise of a sample is: a mean of m took a part 1 / m of its
     variance away. As measured, with the sensor's steps and outliers.
@@ -208,7 +211,10 @@ def impute_conditions(
     draws: int,
     seed: int,
 ) -> list[Filled]:
-    """Joint draws at every wanted sample of the conditions; those of one window belong together."""
+    """`draws` joint draws at every wanted sample of the conditions; those of one window belong together.
+
+    fallbacks: level and scale where a condition shows nothing, who: drug index and concentration [uM], one a condition.
+    """
     work = items_of(conditions, cells=net.config.cells, fallbacks=fallbacks, who=who)
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in conditions]

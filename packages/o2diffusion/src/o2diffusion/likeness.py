@@ -21,8 +21,9 @@ ENOUGH = 8  # samples of a pair, and of a window after the change
 
 
 def curve_statistics(conditions: Iterable[Condition]) -> dict[str, np.ndarray]:
-    """Numbers by name: correlation of each pair of replicates; spike_height (peak of 15 h minus mean
-    of the 10 h before) and half_decay_h [h] of each replicate at each media change. What is not defined is left out.
+    """Numbers (m,) by name: correlation of each pair of replicates; of each replicate at each media change spike_height
+    (peak of 15 h minus mean of the 10 h before, in the unit of oxygen) and half_decay_h [h]. What is not defined is
+    left out.
     """
     conditions = list(conditions)
     out: dict[str, list[float]] = {name: [] for name in STATISTICS}
@@ -46,7 +47,7 @@ def curve_statistics(conditions: Iterable[Condition]) -> dict[str, np.ndarray]:
 
 
 def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest difference of two samples' distribution functions (Kolmogorov-Smirnov), NaN where one is empty."""
+    """Largest difference of two samples' distribution functions (Kolmogorov-Smirnov): (n,), (m,); NaN where one lacks."""
     if not len(a) or not len(b):
         return float("nan")
     at = np.concatenate([a, b])

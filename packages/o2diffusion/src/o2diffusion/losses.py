@@ -17,7 +17,7 @@ class MaskedReplicateLoss(nn.Module):
     it has.
 
     `coherence_weight` of the second term; `media_weight`: a sample at a media change counts 1 + media_weight
-    times.
+    times. Raises ValueError where one is negative.
     """
 
     def __init__(self, coherence_weight: float = 0.1, media_weight: float = 1.0) -> None:
@@ -80,7 +80,8 @@ def _finite_where(target: Tensor, mask: Tensor) -> None:
 def pinball_loss(quantiles: Tensor, target: Tensor, levels: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean quantile loss over real targets and levels; the quantile minimises it (Koenker & Bassett 1978).
 
-    quantiles (..., k), target (...), levels (k,) in (0, 1), mask (...). 0 where nothing is real.
+    quantiles (..., k), target (...), levels (k,) in (0, 1), mask (...): a scalar, 0 where nothing is real. A target
+    that is not finite must be masked, else ValueError.
     """
     real = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
     _finite_where(target, real)
@@ -112,8 +113,8 @@ def media_proximity(
 ) -> Tensor:
     """How near after a media change each time is: 1 at the change, exp(-dt / tau_h) later, 0 before: (b, t).
 
-    times (b, t) [h], change_times (b, e) [h], change_mask (b, e), tau_h [h] a number or (b,). The latest
-    change counts; no change gives 0.
+    times (b, t) [h], change_times (b, e) [h], change_mask (b, e), tau_h [h] a number or (b,): ValueError where it is
+    not positive. The latest change counts; no change gives 0.
     """
     tau = torch.as_tensor(tau_h, dtype=times.dtype, device=times.device)
     if not torch.compiler.is_compiling() and not bool((tau > 0).all()):

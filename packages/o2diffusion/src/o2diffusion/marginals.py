@@ -34,7 +34,7 @@ def to_scores(value: Tensor, quantiles: Tensor) -> Tensor:
 
 
 def from_scores(score: Tensor, quantiles: Tensor) -> Tensor:
-    """Values of normal scores: the inverse of `to_scores`; quantiles broadcast over leading draws."""
+    """Values (...) of normal scores (...): the inverse of `to_scores`; quantiles (..., k) broadcast over draws."""
     place = (score + SCORE_MAX) / STEP
     index = place.floor().clamp(0, K - 2).long()
     knots = quantiles.expand(*score.shape, K)
@@ -44,7 +44,7 @@ def from_scores(score: Tensor, quantiles: Tensor) -> Tensor:
 
 
 def quantile(level: float, quantiles: Tensor) -> Tensor:
-    """One quantile (...) of the law given by `quantiles` (..., k)."""
+    """The quantile (...) at `level` in (0, 1) of the law given by `quantiles` (..., k)."""
     score = torch.special.ndtri(torch.tensor(level, dtype=torch.float64)).to(quantiles)
     return from_scores(score.expand(quantiles.shape[:-1]), quantiles)
 

@@ -19,9 +19,10 @@ WATCHED_H = 5.0  # after a change every sample is taken
 class Run:
     """One simulated experiment before it becomes rows.
 
-    `value` (n, w) is NaN in a fault, `keep` (n, w) False where the table has no row, `truth` (n, s) the
-    noise-free curves, `wells` (w,) each well's condition, `replicate` (w,) from 1, `events` (time [h], kind,
-    drug_containing).
+    `series_id`, `drug` and `concentration` [uM] (s,) of the conditions; `time` (n,) [h]; `value` (n, w) in `unit`, NaN
+    in a fault; `keep` (n, w) False where the table has no row; `truth` (n, s) the noise-free curves; `wells` (w,) each
+    well's condition, `replicate` (w,) from 1; `events` (time [h], kind, drug_containing); `responses`: what is true of
+    it, a dict a row (`simulation.Simulation`).
     """
 
     experiment_id: str
@@ -42,9 +43,7 @@ class Run:
 def replicate_counts(
     rng: np.random.Generator, share: tuple[float, ...], s: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Condition (w,) and replicate number (w,), from 1, of every well; `share[k]` of conditions have k + 1
-    wells.
-    """
+    """Condition (w,) and replicate number (w,), from 1, of every well; `share[k]` of s conditions have k + 1 wells."""
     count = rng.choice(np.arange(1, len(share) + 1), size=s, p=np.asarray(share) / np.sum(share))
     wells = np.repeat(np.arange(s), count)
     return wells, np.arange(len(wells)) - np.repeat(np.cumsum(count) - count, count) + 1
@@ -55,7 +54,8 @@ def plate_times(
 ) -> np.ndarray:
     """Sample times (n,) of a plate [h]: dense and sparse stretches in turn, always dense just after a change.
 
-    blind: (m,) times of the changes [h], around which the plate is out of the reader.
+    step: of a dense stretch [h]; sparse: share of the others. blind: (m,) times of the changes [h], around which the
+    plate is out of the reader.
     """
     times, t, until, slow = [], float(rng.uniform(0, step)), 0.0, 1.0
     while t < hours:
@@ -75,9 +75,7 @@ def plate_times(
 def fault_mask(
     rng: np.random.Generator, time: np.ndarray, w: int, part: float, *, longest: float = 48.0
 ) -> np.ndarray:
-    """Where a well has no signal, True (n, w): faults of up to `longest` (2 days of a plate) that fill
-    `part` of it.
-    """
+    """Where a well has no signal, True (n, w): faults of up to `longest` [h] that fill `part` of it. time: (n,) [h]."""
     lost = np.zeros((len(time), w), dtype=bool)
     span = float(np.ptp(time))
     if part <= 0 or span <= 0:
@@ -93,8 +91,9 @@ def fault_mask(
 
 
 def exclusion_mask(rng: np.random.Generator, time: np.ndarray, w: int, part: float) -> np.ndarray:
-    """Where a well is left out, True (n, w): `part` of the wells, from a time on (or, one in three, until
-    it).
+    """Where a well is left out, True (n, w): `part` of the wells, from a time on (or, one in three, until it).
+
+    time: (n,) [h].
     """
     cut = time[0] + rng.uniform(0.3, 0.97, size=w) * np.ptp(time)
     early = rng.random(w) < 0.33
@@ -113,8 +112,10 @@ def sensor(
     spikes: float,
     quantum: float,
 ) -> np.ndarray:
-    """Oxygen as the sensor gives it: white and correlated noise (SD, correlation time [samples]), rare wild
-    samples of part `spikes`, rounding to `quantum` (0: none). oxygen: (n, w).
+    """Oxygen as the sensor gives it, (n, w): noise, rare wild samples, rounding.
+
+    oxygen: (n, w). white, slow: SD of the white and of the correlated noise, in its unit; tau: correlation time
+    [samples]; spikes: part of the samples that are wild; quantum: step of the readings, 0: none.
     """
     n, w = oxygen.shape
     out = oxygen + slow * smooth_noise(rng, n, w, tau) + white * rng.standard_normal((n, w))

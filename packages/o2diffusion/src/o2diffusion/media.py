@@ -23,7 +23,10 @@ CEILING = 10.0  # a magnitude stays within ten times oxygen_scale
 
 
 class MediaChangeSchedule:
-    """The media changes of one experiment, sorted; those at one time are one change (with drug if any is)."""
+    """The media changes of one experiment, sorted; those at one time are one change (with drug if any is).
+
+    times_h: changes to medium with the drug [h]; ValueError where one is not finite.
+    """
 
     def __init__(self, times_h: Iterable[float] = ()) -> None:
         self._changes: dict[float, bool] = {}
@@ -56,7 +59,7 @@ class MediaChangeSchedule:
         return f"MediaChangeSchedule({', '.join(f'{time:g} h' for time in self.times_h)})"
 
     def to_tensors(self, length: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Times, mask and drug_containing, each (1, e), padded to `length` changes."""
+        """Times [h], mask and drug_containing, each (1, e), padded to `length` changes; ValueError for more."""
         return stack_schedules([self], length)
 
 
@@ -88,8 +91,8 @@ class DrugAwareMediaChangeModule(nn.Module):
     The spike comes at once, recovers with the drug's own time constant, and a slow adaptation follows:
     effect(t) = s exp(-t / tau_r) + a (1 - exp(-t / tau_a)) from the change on, exactly 0 before it.
 
-    Buffers `oxygen_scale` [unit of oxygen] and `time_scale_h` set the physical units; parameters are free of
-    them.
+    drug_embed_dim: d; dynamics_dim: width inside. Buffers `oxygen_scale` [unit of oxygen] and `time_scale_h` [h], both
+    (), set the physical units; parameters are free of them.
     """
 
     oxygen_scale: Tensor
@@ -132,7 +135,10 @@ class DrugAwareMediaChangeModule(nn.Module):
     def compute_media_effect(
         self, time_since_change: Tensor, drug_embedding: Tensor, concentration: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Effect of one change at `time_since_change` (b, ...) [h]: (b, ...), and the profile behind it."""
+        """Effect of one change at `time_since_change` (b, ...) [h]: (b, ...), and the profile behind it.
+
+        drug_embedding (b, d), concentration (b,) [uM, NaN = not given].
+        """
         profile = self.get_media_response_profile(drug_embedding, concentration)
         return media_effect(time_since_change, profile), profile
 
@@ -146,7 +152,7 @@ class DrugAwareMediaChangeModule(nn.Module):
     ) -> Tensor:
         """Summed effect of all changes: (b, t), in the unit of oxygen.
 
-        times (b, t) [h], change_times and change_mask (b, e). drug_embedding (b, d) and concentration (b,),
+        times (b, t) [h], change_times [h] and change_mask (b, e). drug_embedding (b, d) and concentration (b,) [uM],
         or (b, e, d) and (b, e) where the medium differs from change to change. Adaptations of earlier
         changes stay, spikes decay; a change after the last time, or a padded one, adds nothing.
         """
@@ -181,7 +187,7 @@ def media_effect(time: Tensor, profile: Mapping[str, Tensor]) -> Tensor:
 def response_metrics(
     profile: Mapping[str, Tensor], *, horizon_h: float = 15.0, end_h: float = 60.0
 ) -> tuple[Tensor, Tensor]:
-    """Peak height above the level before and half-decay time [h] of a response profile: (b,) and (b,).
+    """Peak height above the level before and half-decay time [h] of a response profile of (b,): (b,) and (b,).
 
     The peak is sought in the first `horizon_h`, the half-decay up to `end_h` (NaN where it is not reached).
     """

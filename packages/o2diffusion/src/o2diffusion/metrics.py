@@ -20,8 +20,9 @@ Z50, Z90 = 0.6744897501960817, 1.6448536269514722
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method says of the m hidden cells: `centre` (m,), and if it is probabilistic `draws` (n, m) or `sd` (m,);
-    `area_sd` (replicates,) of the mean over a replicate's hidden cells, for Gaussian methods.
+    """What a method says of the m hidden cells: `centre` (m,), and if it is probabilistic `draws` (n, m) or `sd` (m,).
+
+    `area_sd` (r,): of the mean over the hidden cells of each replicate that has some, for Gaussian methods.
     """
 
     centre: np.ndarray
@@ -31,7 +32,10 @@ class Prediction:
 
 
 def gaussian_crps(mean: np.ndarray, sd: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """CRPS of a Gaussian, element by element (Gneiting & Raftery 2007, eq. 21)."""
+    """CRPS of a Gaussian, element by element, in the truth's unit: (m,), (m,), (m,) -> (m,).
+
+    Gneiting & Raftery 2007, eq. 21.
+    """
     w = (truth - mean) / sd
     density = np.exp(-0.5 * w**2) / np.sqrt(2 * np.pi)
     return sd * (w * (2 * ndtr(w) - 1) + 2 * density - 1 / np.sqrt(np.pi))
@@ -62,7 +66,7 @@ def _area_covered(p: Prediction, truth: np.ndarray, replicate: np.ndarray) -> fl
 
 
 def score(p: Prediction, truth: np.ndarray, replicate: np.ndarray, near: np.ndarray) -> dict[str, float]:
-    """All metrics of one condition: truth, replicate and near are (m,); `near` marks cells soon after an event.
+    """All metrics of one condition by name: truth, replicate and near (m,) bool, which marks cells soon after an event.
 
     A point forecast's CRPS is its absolute error. Metrics that a method cannot have are absent.
     """

@@ -61,8 +61,9 @@ class Batch:
 
 @dataclass
 class Encoded:
-    """What the encoder says: `quantiles` (b, t, r, k) [z], `seen` (b, r, d, n) as the denoiser's tokens, `cond`
-    (b, d_cond), `correlation` (b,) of the replicates' noise.
+    """What the encoder says: `quantiles` (b, t, r, k) [z], `seen` (b, r, d, n) as the denoiser's n tokens.
+
+    `cond` (b, d_cond), `correlation` (b,) of the replicates' noise.
     """
 
     quantiles: Tensor
@@ -70,12 +71,8 @@ class Encoded:
     cond: Tensor
     correlation: Tensor
 
-    def part(self, rows: slice) -> Encoded:
-        """Some of the conditions."""
-        return Encoded(*(getattr(self, f.name)[rows] for f in fields(self)))
-
     def repeat(self, n: int) -> Encoded:
-        """Each condition n times in a row: (b * n, ...)."""
+        """Each condition n times in a row: (b * n, ...) each."""
         return Encoded(*(getattr(self, f.name).repeat_interleave(n, dim=0) for f in fields(self)))
 
 
@@ -84,7 +81,8 @@ def common_part(x: Tensor, c_noise: Tensor, active: Tensor) -> Tensor:
 
     If all cells of a group shared one score ~ N(0, 1), its posterior mean from n of them at level sigma would be
     mean * n / (n + sigma^2). The groups: a replicate's cells, a time's replicates, all. Convolutions would have to
-    find these sums over a hundred cells of noise by themselves. x: scaled by c_in as the preconditioner does.
+    find these sums over a hundred cells of noise by themselves. x: scaled by c_in as the preconditioner does; c_noise
+    (b,): ln(sigma) / 4; active (b, t, r) bool.
     """
     variance = torch.exp(8.0 * c_noise.double()).to(x.dtype).view(-1, 1, 1)  # c_noise = ln(sigma) / 4
     # NaN times zero, in a padded replicate, would be NaN
@@ -131,7 +129,7 @@ class FlexibleReplicateDiffusionModel(nn.Module):
     """Fills, interpolates, forecasts and generates 1-4 oxygen curves of a condition.
 
     `encode(batch)` gives the quantiles, `denoise(...)` one denoising of the normal scores. Nothing here knows files,
-    units or drug names: `O2Model` does.
+    units or drug names: `OxygenModel` does.
     """
 
     def __init__(self, config: ModelConfig, *, n_drugs: int = 0) -> None:
@@ -160,7 +158,7 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         return self.drug_encoder(batch.drug, batch.concentration)
 
     def encode(self, batch: Batch) -> Encoded:
-        """One look at masked conditions: quantiles of every cell and what the denoiser needs."""
+        """One look at masked conditions: quantiles (b, t, r, k) of every cell and what the denoiser needs."""
         drug = self.embed(batch)
         count = self.replicate_count_encoder(batch.replicate_mask.sum(dim=1))
         cond = self.context(torch.cat([batch.globals, drug], dim=-1)) + count
@@ -206,7 +204,7 @@ class FlexibleReplicateDiffusionModel(nn.Module):
         return centre + sd * shift * 3 + unit * ladder
 
     def denoise(self, x: Tensor, sigma: Tensor, *, encoded: Encoded, batch: Batch) -> Tensor:
-        """The estimate of the clean scores from noisy ones at level sigma (b,): (b, t, r)."""
+        """The estimate of the clean scores from noisy ones x (b, t, r) at level sigma (b,): (b, t, r)."""
         return self.denoiser(
             x, sigma, encoded=encoded, active=batch.active, replicate_mask=batch.replicate_mask
         )

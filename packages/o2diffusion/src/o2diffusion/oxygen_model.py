@@ -44,8 +44,8 @@ DEFAULT = Path(__file__).with_name("default_model")
 class OxygenModel:
     """A trained model: `train` or `load` makes one, `impute` and `generate` use it.
 
-    `history` is the training's table of losses; `facts` what it knows of its training table; `notes` what was said of
-    the last table read.
+    `net` the network, `config` what it was trained with, `facts` what it knows of its training table, `history` that
+    training's table of losses, `notes` what was said of the last table read.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class OxygenModel:
         self.notes: list[str] = []
 
     def to(self, device: str) -> OxygenModel:
-        """Move to auto, cpu, cuda or mps; returns itself."""
+        """Move to auto, cpu, cuda or mps; returns itself. ValueError for another, or one that is not there."""
         self.net.to(pick_device(device))
         return self
 
     def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write a bundle; raises BundleError where one is already, unless `force`."""
+        """Write a bundle, a directory, and give its path; raises BundleError where one is already, unless `force`."""
         return save_bundle(
             path,
             kind=KIND,
@@ -109,8 +109,8 @@ class OxygenModel:
     ) -> pd.DataFrame:
         """Every missing or added time filled: the input's keys, time_h, mean, q05 to q95 in the input's units.
 
-        every: also predict at multiples of this step [h]. Raises DataError for a faulty table, ValueError for a drug
-        the model has not met (unless `unknown_drug`). Warns once (DataWarning) of each of the `notes`.
+        every: also predict at multiples of this step [h]. Raises as `impute_iter` does. Warns once (DataWarning) of
+        each of the `notes`.
         """
         parts = [
             summary(one)
@@ -135,7 +135,11 @@ class OxygenModel:
         seed: int = 0,
         unknown_drug: bool = False,
     ) -> Iterator[Filled]:
-        """The same, one condition at a time and as draws, for tables larger than memory."""
+        """The same, one condition at a time and as draws (d, m), for tables larger than memory.
+
+        Raises, when the first is asked for, DataError for a faulty table, ValueError for fewer than two draws, a step
+        that makes no sense, or a drug the model has not met (unless `unknown_drug`).
+        """
         if draws < 2:
             msg = f"draws: expected at least 2, got {draws!r}"
             raise ValueError(msg)
@@ -190,9 +194,11 @@ class OxygenModel:
         seed: int = 0,
         unknown_drug: bool = False,
     ) -> pd.DataFrame:
-        """Whole curves of a condition that was not run: draw, replicate, time_h, oxygen, unit.
+        """Whole curves of a condition that was not run: draw and replicate (from 1), time_h, oxygen, unit.
 
-        hours: duration [h], the training table's longest by default. unit: one of the model's (its first by default).
+        media_changes: times [h]. hours: duration [h], the training table's longest by default. unit: one of the model's
+        (its first by default). Raises ValueError for a drug it has not met (unless `unknown_drug`: the average), for
+        another unit, and for other than 1 to 4 replicates, a positive duration, and changes within it.
         """
         who = self.facts.identify(drug, concentration_um, unknown=unknown_drug)
         return generate_table(
@@ -209,7 +215,7 @@ class OxygenModel:
 
 
 def summary(filled: Filled) -> pd.DataFrame:
-    """Mean and quantiles of the draws at each wanted sample, with the condition's keys."""
+    """Mean and quantiles (`QUANTILES`) of the draws at each wanted sample, a row each, with the condition's keys."""
     c = filled.condition
     table = keys(filled)
     if len(table):
@@ -221,7 +227,7 @@ def summary(filled: Filled) -> pd.DataFrame:
 
 
 def keys(filled: Filled) -> pd.DataFrame:
-    """The input's keys and time of each wanted sample."""
+    """The input's keys and time_h of each wanted sample, a row each; a drug or concentration where it has one."""
     c = filled.condition
     fixed: dict[str, Any] = {"experiment_id": c.experiment_id, "series_id": c.series_id}
     if c.drug is not None:

@@ -26,7 +26,7 @@ class ReplicateMaskAttention(nn.Module):
         self.out = nn.Conv1d(d, d, 1)
 
     def forward(self, x: Tensor, replicate_mask: Tensor) -> Tensor:
-        """The replicates' mutual part of x: what to add to it."""
+        """The replicates' mutual part of x: what to add to it, (b * r, d, t)."""
         b, r = replicate_mask.shape
         _, d, t = x.shape
         # NaN times a weight of zero would be NaN
@@ -61,7 +61,7 @@ class TimeBlock(nn.Module):
         nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
-        """Curves with what the block adds to them."""
+        """Curves with what the block adds to them: (b * r, d, t)."""
         h = self.first(F.silu(self.norm_in(x)))
         gain, shift = self.film(cond)[..., None].chunk(2, dim=1)
         h = self.second(F.silu(self.norm(h) * (1 + gain) + shift))

@@ -4,8 +4,7 @@ dC/dt = k (A - C) - V C / (K + C): exchange with air (or flushed water) against 
 In a culture V falls with Hill-shaped inhibition and death, starves slowly, and is disturbed by each change
 of medium.
 
-Letters: w wells, n time steps, d drugs. Oxygen in % of air saturation in cultures, in parts of it in
-chambers.
+Letters: w wells, n time steps. Oxygen in % of air saturation in cultures, in parts of it in chambers.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Drug:
     """What one drug does to a culture; all drugs of one seed and name are the same on every plate."""
 
     ec50: float  # half effect [uM]
-    hill: float
+    hill: float  # steepness of all its effects, the exponent of `hill`
     kill: float  # death rate at full effect [1/h]
     inhibition: float  # part of the consumption lost at full effect without death
     onset_h: float  # time from medium to target [h]
@@ -44,16 +43,16 @@ class Culture:
 
     concentration: np.ndarray  # in drug-containing medium [uM]
     medium: np.ndarray  # the same at time 0 [uM]
-    ec50: np.ndarray
+    ec50: np.ndarray  # [uM]; down to stability_h as of `Drug`
     hill: np.ndarray
-    kill: np.ndarray
+    kill: np.ndarray  # [1/h]
     inhibition: np.ndarray
-    onset_h: np.ndarray
-    stability_h: np.ndarray
-    disturbance: np.ndarray  # of the medium change itself, without drug
-    drug_disturbance: np.ndarray
-    recovery_h: np.ndarray  # [h]
-    drug_recovery: np.ndarray
+    onset_h: np.ndarray  # [h]
+    stability_h: np.ndarray  # [h]
+    disturbance: np.ndarray  # part of the consumption that a medium change stops by itself, without drug
+    drug_disturbance: np.ndarray  # `Drug.disturbance`
+    recovery_h: np.ndarray  # time constant of recovery from a change, without drug [h]
+    drug_recovery: np.ndarray  # `Drug.recovery`
     air: np.ndarray  # saturation in the incubator [%]
     exchange: np.ndarray  # k [1/h]
     vmax: np.ndarray  # V [%/h]
@@ -63,7 +62,7 @@ class Culture:
     oxygen: np.ndarray  # at time 0 [%]
 
     def take(self, index: np.ndarray, **changes: np.ndarray) -> Culture:
-        """The wells at `index`, with some parameters replaced."""
+        """The wells at `index` (k,), with some parameters (k,) replaced."""
         picked = {f.name: getattr(self, f.name)[index] for f in fields(self)}
         return replace(self, **{**picked, **changes})
 
@@ -84,9 +83,7 @@ def draw_drug(name: str, seed: int) -> Drug:
 
 
 def smooth_noise(rng: np.random.Generator, n: int, w: int, tau: float) -> np.ndarray:
-    """Stationary smooth noise of variance 1 and correlation time `tau` [steps]: (n, w); two AR(1) filters in
-    a row.
-    """
+    """Stationary smooth noise of variance 1 and correlation time `tau` [steps], two AR(1) filters in a row: (n, w)."""
     a = np.exp(-2.0 / max(tau, 1e-3))
     burn = int(min(4 * tau, 400)) + 1
     scale = np.sqrt((1 - a * a) ** 3 / (1 + a * a))
@@ -97,10 +94,10 @@ def smooth_noise(rng: np.random.Generator, n: int, w: int, tau: float) -> np.nda
 def oxygen_step(
     oxygen: np.ndarray, air: np.ndarray, exchange: np.ndarray, vmax: np.ndarray, km: np.ndarray, dt: float
 ) -> np.ndarray:
-    """Oxygen after `dt`: two exponential steps of the quasi-linear equation, the second at the mean
-    concentration.
+    """Oxygen (w,) after `dt`: two exponential steps of the quasi-linear equation, the second at the mean oxygen.
 
-    Positive and stable for every dt, exact at the fixed point and for V = 0.
+    oxygen, air and km (w,) in one unit, exchange (w,) and vmax (w,) per the unit of dt. Positive and stable for every
+    dt, exact at the fixed point and for V = 0.
     """
     guess = oxygen
     for _ in range(2):
@@ -113,7 +110,7 @@ def oxygen_step(
 
 
 def hill(concentration: np.ndarray, ec50: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Part of the full effect at a concentration [uM] (Hill 1910); zero at zero."""
+    """Part of the full effect at a concentration [uM] (Hill 1910), next to 0 at 0: three (w,), ec50 [uM] -> (w,)."""
     return 1.0 / (1.0 + (ec50 / np.maximum(concentration, 1e-12)) ** slope)
 
 
@@ -124,7 +121,7 @@ def integrate_culture(
     changes: Mapping[int, list[tuple[np.ndarray, bool]]],
     activity: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Oxygen of w wells at every step: (steps + 1, w) float32.
+    """Oxygen of w wells [%] at every step of `dt` [h]: (steps + 1, w) float32.
 
     changes: step -> [(wells (k,), drug_containing)]. activity: (m, w) factors on the consumption, each held
     for steps / m steps.
@@ -157,9 +154,7 @@ def integrate_culture(
 
 
 class _State:
-    """What changes in w wells: oxygen, drug in the medium and at its target, live part, nutrient,
-    disturbance.
-    """
+    """What changes in w wells: oxygen, drug in the medium and at its target, live part, nutrient, disturbance."""
 
     def __init__(self, wells: Culture) -> None:
         self.oxygen = wells.oxygen.astype(float)
@@ -170,9 +165,7 @@ class _State:
         self.stress = np.zeros_like(self.oxygen)
 
     def change_medium(self, wells: Culture, index: np.ndarray, *, dosed: bool) -> None:
-        """Replace part of the medium of the wells at `index` by fresh, air-saturated one: it disturbs
-        them.
-        """
+        """Replace part of the medium of the wells at `index` by fresh, air-saturated one: it disturbs them."""
         fresh = wells.fresh[index]
         new = wells.concentration[index] if dosed else 0.0
         self.medium[index] += fresh * (new - self.medium[index])
@@ -186,8 +179,9 @@ class _State:
 def integrate_chamber(
     oxygen: np.ndarray, air: np.ndarray, exchange: np.ndarray, vmax: np.ndarray, km: np.ndarray, dt: float
 ) -> np.ndarray:
-    """Oxygen in w chambers at every step: (n + 1, w); exchange and vmax: (n, w) or broadcastable, per unit
-    of dt.
+    """Oxygen in w chambers at every step of `dt`: (n + 1, w).
+
+    oxygen, air and km (w,) in one unit; exchange and vmax (n, w) per the unit of dt, one of them (1, w) where it holds.
     """
     n = max(len(exchange), len(vmax))
     out = np.empty((n + 1, len(oxygen)))

@@ -41,7 +41,7 @@ def is_plate_well(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Export:
-    """Cells below the header as text, `rows` (m,) their lines in the file, `decimal` its decimal mark."""
+    """A file's cells below the header as text (`frame`), `rows` (m,) their lines in it, `decimal` its decimal mark."""
 
     name: str
     frame: pd.DataFrame
@@ -78,7 +78,8 @@ class Export:
 def read_export(path: Path, score: Callable[[list[str]], int], need: str, notes: list[str]) -> Export:
     """The table in a text file whose header is the line with the highest `score` of its fields (above 0).
 
-    `need` says what a header holds, for the error. Raises `DataError`.
+    `need` says what a header holds, for the error. Raises `DataError` for a spreadsheet, a file that cannot be read,
+    one without such a line, rows longer than the header and doubled columns.
     """
     name = str(path)
     if path.suffix.lower() in (".xls", ".xlsx", ".ods"):

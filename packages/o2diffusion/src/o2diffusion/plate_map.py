@@ -24,7 +24,7 @@ _YES, _NO = ("true", "1", "yes", "y", "x"), ("false", "0", "no", "n", "", "na")
 
 @dataclass(frozen=True)
 class Well:
-    """One well of a plate: `drug` "" is no drug, `concentration_um` NaN not stated [uM]."""
+    """One well of a plate: `drug` "" is no drug, `concentration_um` [uM] NaN not stated, `exclude` not to be used."""
 
     well: str
     drug: str

@@ -63,16 +63,14 @@ def _group(config: SimulationConfig, rng: np.random.Generator, plates: list[Plat
 
 @dataclass(frozen=True)
 class Curves:
-    """Integrated curves of one plate: times `grid` (n,) [h], wells `measured` (n, w), conditions `truth` (n,
-    s).
-    """
+    """Integrated curves of one plate [%]: times `grid` (n,) [h], wells `measured` (n, w), conditions `truth` (n, s)."""
 
     grid: np.ndarray
     measured: np.ndarray
     truth: np.ndarray
 
     def read(self, curves: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """Curves (n, w) at `time` (m,), linear between integration steps: (m, w)."""
+        """Curves (n, w) at `time` (m,) [h], linear between integration steps: (m, w)."""
         at = np.clip(time / self.grid[1], 0, len(self.grid) - 1.000001)
         low = at.astype(int)
         part = (at - low)[:, None]
@@ -114,9 +112,7 @@ def _measure(
 def _drift(
     config: SimulationConfig, rng: np.random.Generator, plate: Plate, wells: np.ndarray, time: np.ndarray
 ) -> np.ndarray:
-    """What each well's sensor adds slowly, (n, w): an offset, a trend, wandering of its own and of the
-    plate.
-    """
+    """What each well's sensor adds slowly, (n, w): an offset, a trend, wandering of its own and of the plate."""
     n, w = len(time), len(wells)
     trend = 0.8 * rng.standard_normal(w) * (time[:, None] / config.hours - 0.5)
     own = 0.9 * smooth_noise(rng, n, w, 50.0 / config.step_h)

@@ -45,7 +45,7 @@ __all__ = ["plot_calibration", "plot_curves", "plot_doses", "plot_generated", "p
 def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = None) -> Figure:
     """Curves of each condition with what was filled: median dashed, 50 % and 90 % bands; events as lines.
 
-    At most 12 conditions, the first ones. Raises ValueError where there are none.
+    At most 12 conditions, the first ones. title: of the figure. Raises ValueError where there are none.
     """
     shown = list(filled)[:MOST]
     refuse_none(shown, "conditions")
@@ -125,7 +125,7 @@ def _events(ax: Axes, condition: Condition) -> None:
 def plot_doses(fits: Sequence[DoseFit], *, summary: str = "area", unit: str | None = None) -> Figure:
     """Hill curves of `dose.fit_doses` with their 90 % band, wells as dots, EC50 as a line with its interval.
 
-    At most 12 drugs, the first ones. Raises ValueError where there are none.
+    At most 12 drugs, the first ones. `summary` and its `unit` name the axis. Raises ValueError where none has a fit.
     """
     shown = [f for f in fits if f.relation != "?"][:MOST]
     refuse_none(shown, "dose-response fits")

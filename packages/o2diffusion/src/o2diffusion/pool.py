@@ -36,7 +36,10 @@ FEWEST = 8  # observed cells: below, a condition teaches nothing
 
 @dataclass(frozen=True)
 class Item:
-    """One masked grid: its features, the cells to fill and their truth [z], and who it is."""
+    """One masked grid: `features`, the cells to fill `active` (t, r) bool, their truth `target` (t, r) [z] or zeros.
+
+    `grid` before it was masked; `drug` index (-1 = unknown), `concentration` [uM, NaN = not given].
+    """
 
     features: Features
     active: np.ndarray
@@ -55,14 +58,17 @@ def item(
     drug: int = -1,
     concentration: float = float("nan"),
 ) -> Item:
-    """A grid with its `active` cells (t, r) hidden; their truth is kept where the grid holds it."""
+    """A grid with its `active` cells (t, r) hidden; their truth is kept where the grid holds it.
+
+    fallback: level and scale where nothing else is visible; start (9,): as of `featurize`.
+    """
     features = featurize(grid.hide(active), fallback=fallback, start=start)
     target = np.where(active & grid.observed, (grid.value - features.level) / features.scale, 0.0)
     return Item(features, active, target.astype(np.float32), grid, drug, concentration)
 
 
 def collate(items: Sequence[Item], replicates: int = 4) -> Batch:
-    """Items as a batch, padded to `replicates`."""
+    """Items as a batch, padded to `replicates`, which none has more of."""
 
     def pad(x: np.ndarray, axis: int = 1) -> np.ndarray:
         width = [(0, 0)] * x.ndim
@@ -151,8 +157,9 @@ def make_pool(
 ) -> Batch:
     """Every condition under `masks` random masks, as one big batch in main memory.
 
-    fallbacks: level and scale for a fully hidden curve, one a condition. who: drug index (-1 = unknown) and
-    concentration [uM, NaN = not given]. Raises ValueError where no condition has enough samples.
+    everything: share of masks that hide all. fallbacks: level and scale for a fully hidden curve, one a condition. who:
+    drug index (-1 = unknown) and concentration [uM, NaN = not given]. cells: of a grid. workers: threads, by default
+    one a processor; the pool is the same with any number. Raises ValueError where no condition has enough samples.
     """
     jobs = [
         (c, masks, everything, f, w, (seed, k), cells)

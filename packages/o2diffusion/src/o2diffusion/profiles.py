@@ -164,7 +164,10 @@ def model_profiles(
     *,
     unknown_drug: bool = False,
 ) -> pd.DataFrame:
-    """`model_profile` of every drug at every concentration, by default all that the model was trained on."""
+    """`model_profile` of every drug at every concentration [uM], by default all that the model was trained on.
+
+    Raises ValueError as it does.
+    """
     drugs = model.facts.drugs if drugs is None else drugs
     doses = model.facts.concentrations if concentrations_um is None else concentrations_um
     pairs = [(d, c) for d in (drugs or (None,)) for c in (doses or (None,))]

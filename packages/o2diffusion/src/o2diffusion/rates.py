@@ -36,11 +36,11 @@ def consumption_rows(
 ) -> list[tuple[dict[str, object], np.ndarray]]:
     """Consumption of each replicate in each window, positive where oxygen falls: rows and their draws (d,).
 
-    curves (d, n, r). Windows: the given one [h], or those between the condition's events. `settle_h` [h] after
-    an event is left out; None: after a flush or media change all until the peak of the window's first half.
-    Phases of a window, parted by pauses in sampling, share one slope, each with a level of its own. A draw is
-    the slope of that drawn curve plus noise of the slope's standard error, which counts correlated residuals
-    as fewer. Windows of fewer than four samples are left out. Unit: the condition's, per hour.
+    curves (d, n, r): as `summaries.complete` gives them. Windows: the given one [h], or those between the condition's
+    events. `settle_h` [h] after an event is left out; None: after a flush or media change all until the peak of the
+    window's first half. Phases of a window, parted by pauses in sampling, share one slope, each with a level of its
+    own. A draw is the slope of that drawn curve plus noise of the slope's standard error, which counts correlated
+    residuals as fewer. Windows of fewer than four samples are left out. Unit: the condition's, per hour.
     """
     unit = f"{condition.unit or 'oxygen'}/h"
     found: list[tuple[dict[str, object], np.ndarray]] = []
@@ -94,7 +94,7 @@ def _settled(
 
 
 def phases(time: np.ndarray) -> np.ndarray:
-    """Phase of each sample, counted from 0: a pause of more than PAUSE median steps parts two: (n,) -> (n,)."""
+    """Phase of each of two samples or more, from 0: a pause of more than PAUSE median steps parts two: (n,) -> (n,)."""
     step = np.diff(time)
     return np.concatenate([[0], np.cumsum(step > PAUSE * np.median(step))]).astype(int)
 
@@ -162,7 +162,7 @@ def mean_of_replicates(draws: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 
 class Blanks:
-    """Wells without tissue, by the names of their series or drugs: their mean rate is subtracted from others'."""
+    """Wells without tissue, by the `names` of their series or drugs: their mean rate is subtracted from others'."""
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = {names} if isinstance(names, str) else set(names)
@@ -170,7 +170,7 @@ class Blanks:
     def subtract(
         self, keys: pd.DataFrame, draws: np.ndarray, rng: np.random.Generator
     ) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-        """Rows that are no blanks, draws (m, d) minus the blanks' mean in the same experiment and window.
+        """Rows that are no blanks, their draws (m, d) minus the blanks' mean in the same experiment and window, notes.
 
         The mean's uncertainty comes from the blanks' draws and, with two blanks or more, from their spread.
         Raises ValueError for a name that is in no row, and where an experiment's window has no blank.

@@ -27,8 +27,8 @@ def generate_replicate_aware_noise(
 ) -> Tensor:
     """Gaussian noise (b, t, r): white in time, unit variance, one correlation between replicates.
 
-    replicate_mask (b, r); correlation in [0, 1], one number or (b,). Exactly 0 in padded replicates. A
-    shared and an own part, sqrt(rho) z + sqrt(1 - rho) z_r: training and sampling both draw from here.
+    replicate_mask (b, r); correlation in [0, 1], one number or (b,): ValueError for others. Exactly 0 in padded
+    replicates. A shared and an own part, sqrt(rho) z + sqrt(1 - rho) z_r: training and sampling both draw from here.
     """
     b, t, r = shape
     device = replicate_mask.device
@@ -121,7 +121,8 @@ class ReplicateGenerator(nn.Module):
     ) -> Tensor:
         """Negative log likelihood of what replicates of real curves do; trains both numbers. A scalar.
 
-        curves, observed (b, t, r) in units of the curve's scale, replicate_mask (b, r). Fisher's z of each
+        curves, observed (b, t, r) in units of the curve's scale, replicate_mask (b, r), drug_embedding (b, d),
+        concentration (b,) [uM]. Fisher's z of each
         pair's correlation is Gaussian around atanh(rho) (Fisher 1921); deviations from the replicate mean
         are Gaussian with the spread. Conditions with one replicate add nothing.
         """
@@ -151,8 +152,9 @@ class ReplicateGenerator(nn.Module):
     ) -> Tensor:
         """Curves around a base, smooth and with the learnt agreement: (b, t) -> (b, t, n_replicates).
 
-        scale: unit of the spread, one number or (b,) (1 where curves are normalised). The base is the
-        condition's mean, no replicate of its own: one replicate varies around it as much as each of four.
+        drug_embedding (b, d), concentration (b,) [uM]. scale: unit of the spread, one number or (b,) (1 where curves
+        are normalised). The base is the condition's mean, no replicate of its own: one replicate varies around it as
+        much as each of four. Raises ValueError for less than one replicate.
         """
         if n_replicates < 1:
             msg = f"expected at least one replicate, got {n_replicates}"
@@ -182,6 +184,7 @@ class ReplicateGenerator(nn.Module):
         plate to plate and well to well, and rare odd wells are not learned from tables of a hundred conditions. Here
         Fisher's z of each replicate is drawn as `nll` learned it, and the slow cosines of its difference from the mean
         are scaled to it. Offsets, fast differences and the mean stay, up to what scaling replicates one by one adds.
+        drug_embedding (b, d), concentration (b,) [uM].
         """
         b, _, r = curves.shape
         if r == 1:

@@ -52,8 +52,8 @@ ROUGH, LARGE = 0.3, 0.1  # penalties of the residual curve's second differences 
 class ResponseFit:
     """A fitted response to media changes, in the input's unit of oxygen and hours.
 
-    `profile` and `standard_error` by name: spike_magnitude, recovery_tau, adaptation_tau,
-    secondary_magnitude, recovery_shape. `height`: peak minus the mean of the reference time (10 h) before;
+    `profile` and `standard_error` by name: spike_magnitude, recovery_tau [h], adaptation_tau [h],
+    secondary_magnitude, recovery_shape (no unit). `height`: peak minus the mean of the reference time (10 h) before;
     `half_decay_h`: from the peak to half of it, NaN where that is not reached in the window. Intervals are
     NaN with a single curve. `measured_h`: first and last sample after the changes [h]; nothing is read beyond the
     last, nor above the highest sample. `capped`: the fit went well above it, so there is no half-decay and no interval.
@@ -81,7 +81,7 @@ def fit_profiles(
     coverage: float = 0.9,
     seed: int = 0,
 ) -> dict[tuple[str | None, float | None], ResponseFit]:
-    """One fit for each (drug, concentration [uM]) of the windows, in their order; see `fit_profile`."""
+    """One fit for each (drug, concentration [uM]) of the windows, in their order; ValueError as of `fit_profile`."""
     groups: dict[tuple[str | None, float | None], list[MediaWindow]] = defaultdict(list)
     for window in windows:
         groups[window.drug, window.concentration_um].append(window)
@@ -104,9 +104,9 @@ def fit_profile(
     Robust least squares (soft L1) over all samples after the changes: a curve shared by changes and
     replicates has no upward bias from the noise of single peaks. Intervals of `coverage` come from `draws`
     Bayesian bootstrap weights of the wells (Rubin 1981), each followed by one Gauss-Newton step, widened as
-    Student's t is for few wells. Where a drug
-    changes the culture from one change to the next, the fit is of their average: fit each change on its own
-    instead. Windows without a sample are ignored; raises ValueError where none is left.
+    Student's t is for few wells. Where a drug changes the culture from one change to the next, the fit is of their
+    average: fit each change on its own instead. after_h: the windows' length after the change [h]. Windows without a
+    sample are ignored; raises ValueError where none is left.
     """
     windows = list(windows)
     curves = gather(windows, after_h)

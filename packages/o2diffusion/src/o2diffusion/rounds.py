@@ -18,7 +18,7 @@ FOLD = 2.0  # cells: phases run straight up to about here, then ever slower
 
 
 def restarts(grid: Grid) -> np.ndarray:
-    """When the rounds of a grid begin: (k,) [h], the first at or before its first cell; empty without rounds.
+    """When the k rounds of a grid begin: (k,) [h], the first at or before its first cell; empty without rounds.
 
     Events that renew the medium, else bursts, else other events. The time before the first event counts as the end of a
     round of the usual length.
@@ -40,7 +40,8 @@ def restarts(grid: Grid) -> np.ndarray:
 def phase(grid: Grid, begun: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Since the round began and until the next one, in folded cells: (t, r) each, zero without rounds.
 
-    asinh(cells / FOLD): what happens just after a restart counts cell by cell, what happens later by its order.
+    begun: (k,) [h], as `restarts` gives it. asinh(cells / FOLD): what happens just after a restart counts cell by cell,
+    what happens later by its order.
     """
     if not begun.size:
         return np.zeros_like(grid.time), np.zeros_like(grid.time)

@@ -53,7 +53,8 @@ def draw_scores(
 ) -> Tensor:
     """Normal scores of the active cells, drawn together: active (b, t, r), replicate_mask (b, r) -> (n, b, t, r).
 
-    DPM-Solver++(2M) on Karras sigmas, from noise with the replicates' own correlation.
+    DPM-Solver++(2M) (Lu et al. 2022) on the noise levels of Karras et al. 2022, eq. 5, from noise with the replicates'
+    own correlation.
     """
     b, t, r = active.shape
     levels = karras_sigmas(steps, sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX)
@@ -101,7 +102,7 @@ def fill(
     steps: int = STEPS,
     joint: bool = True,
 ) -> list[Fill]:
-    """Quantiles and n joint draws of each item's active cells, in the input's unit.
+    """Quantiles and n joint draws of each item's active cells, in the input's unit; the network is put to eval.
 
     Cells that are not active hold the observed value, or NaN. n = 0 gives quantiles only. joint=False: replicates are
     drawn together, times are not (every cell of a replicate has the same score).

@@ -24,7 +24,7 @@ MIXTURE = {"plate": 0.40, "respirometry": 0.30, "intermittent": 0.10, "cycles": 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What `simulate` returns.
+    """What `simulate` returns: four tables; times in hours, concentrations in uM, oxygen in the run's unit.
 
     table: experiment_id, series_id, replicate, drug, concentration_um, time_h, oxygen (NaN in a fault), unit.
     events: experiment_id, time_h, kind (media_change, drug_start, flush, injection), drug_containing.
@@ -112,7 +112,7 @@ def _rows(run: Run) -> dict[str, np.ndarray]:
 
 
 def tables(runs: list[Run]) -> Simulation:
-    """Runs as the four tables of `Simulation`."""
+    """Runs (at least one) as the four tables of `Simulation`."""
     parts = [_rows(run) for run in runs]
     table = pd.DataFrame({k: np.concatenate([p[k] for p in parts]) for k in parts[0]})
     events = pd.DataFrame(

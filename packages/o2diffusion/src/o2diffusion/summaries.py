@@ -129,9 +129,9 @@ def summarise(
 
 
 def mean_over(time: np.ndarray, curves: np.ndarray, start: float, end: float) -> tuple[np.ndarray, float]:
-    """Time-weighted mean of curves over [start, end] by the trapezoid rule on their own times, and the share
-    of the window that their samples span: (n,) ascending [h], (d, n) without NaN -> (d,), share.
+    """Time-weighted mean of curves over [start, end] [h] by the trapezoid rule, and the share that their samples span.
 
+    time (n,) ascending [h], curves (d, n) without NaN -> (d,) in the curves' unit, share of the window in [0, 1].
     Linear to the window's borders between samples, level beyond the first and last.
     """
     span = max(min(end, time[-1]) - max(start, time[0]), 0.0) / (end - start)

@@ -52,7 +52,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def write_table(frames: Iterable[pd.DataFrame], path: Path | str) -> int:
     """Write frames of equal columns one after the other to CSV or Parquet by suffix; the number of rows.
 
-    Atomic: the target appears, or is replaced, once every row is on disk. `DataError` for other suffixes.
+    Atomic: the target appears, or is replaced, once every row is on disk. Raises `DataError` as `table_writer` does.
     """
     rows = 0
     with table_writer(path) as write:
@@ -66,7 +66,8 @@ def write_table(frames: Iterable[pd.DataFrame], path: Path | str) -> int:
 def table_writer(path: Path | str) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that appends a frame to a table, for the length of a `with`; the target appears at its end.
 
-    All frames have the columns of the first, which may be empty. After an exception the old target is untouched.
+    All frames have the columns of the first, which may be empty. After an exception the old target is untouched. Raises
+    `DataError` for other suffixes and a folder that is not there.
     """
     path = Path(path)
     sink = _parquet_sink if suffix_of(path) == ".parquet" else _csv_sink

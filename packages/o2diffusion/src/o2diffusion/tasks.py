@@ -6,7 +6,12 @@ replicate; c: one whole replicate. Only cells that hold a sample are ever hidden
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TASKS = ("a", "b", "b1", "c")
 
@@ -21,14 +26,21 @@ def _block(t: int, length: int, rng: np.random.Generator) -> np.ndarray:
     return rows
 
 
+def refuse_unknown(tasks: Iterable[str]) -> None:
+    """Raise ValueError for the first that is not one of `TASKS`."""
+    for task in tasks:
+        if task not in TASKS:
+            msg = f"tasks: expected tasks among {', '.join(TASKS)}, got {task!r}"
+            raise ValueError(msg)
+
+
 def hide(task: str, observed: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """Hidden cells (t, r) of one task; None where the task has no meaning (c with one replicate) or hides nothing.
 
-    A draw that would leave nothing visible, or hide no sample, is drawn again.
+    observed (t, r). A draw that would leave nothing visible, or hide no sample, is drawn again. Raises ValueError for
+    another task than `TASKS`.
     """
-    if task not in TASKS:
-        msg = f"expected a task among {', '.join(TASKS)}, got {task!r}"
-        raise ValueError(msg)
+    refuse_unknown([task])
     t, r = observed.shape
     present = np.flatnonzero(observed.any(axis=0))
     if len(present) < (2 if task == "c" else 1):
@@ -50,9 +62,10 @@ def hide(task: str, observed: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 
 def training_mask(observed: np.ndarray, rng: np.random.Generator, *, everything: float = 0.0) -> np.ndarray:
-    """A random mask of training: points, a block in all or in one replicate, whole replicates, a tail, or everything.
+    """A random mask of training (t, r): points, a block in all or in one replicate, replicates, a tail, or everything.
 
-    `everything` is the share of masks that hide all (what generation needs); any other leaves something visible.
+    observed (t, r). `everything` is the share of masks that hide all (what generation needs); any other leaves
+    something visible.
     """
     t, r = observed.shape
     hidden = np.zeros((t, r), dtype=bool)

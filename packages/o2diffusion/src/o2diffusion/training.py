@@ -50,7 +50,7 @@ class PoolDataset(Dataset[Batch]):
         return index
 
     def collate(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A batch of items, as a dict, which Lightning knows how to move."""
+        """The items at `indices` (b,) as the fields of a `Batch`, each (b, ...): a dict, which Lightning can move."""
         rows = torch.as_tensor(indices)
         return {f.name: getattr(self.pool, f.name)[rows] for f in fields(Batch)}
 
@@ -84,7 +84,7 @@ class _Training(LightningModule):
         return self.judge(Batch(**batch), torch.Generator().manual_seed(index))
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and a cosine."""
+        """AdamW (Loshchilov & Hutter 2019) with a warm-up and a cosine."""
         config = self.config.train
         optimizer = torch.optim.AdamW(
             [p for p in self.net.parameters() if p.requires_grad],
@@ -97,7 +97,7 @@ class _Training(LightningModule):
 
 
 class QuantileTraining(_Training):
-    """Everything but the joint draws.
+    """Everything but the joint draws; a loss is a scalar.
 
     Quantiles: CRPS by weighted pinball losses on hidden cells. Media response: squared error on windows around changes.
     Replicates: the likelihood of their correlation and spread.
@@ -123,7 +123,7 @@ class QuantileTraining(_Training):
         self.register_buffer("weights", WEIGHTS / WEIGHTS.sum(), persistent=False)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The sum of the three losses, and a little for large drug embeddings."""
+        """The sum of the three losses, and a little for large drug embeddings: a scalar."""
         total = self.judge(batch, generator)
         known = batch.channels[..., 1] > 0.5
         curves = torch.where(known, batch.channels[..., 0], batch.target)
@@ -139,7 +139,7 @@ class QuantileTraining(_Training):
         return total + 1e-3 * self.net.drug_encoder.penalty()
 
     def judge(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The quantiles' CRPS."""
+        """The quantiles' CRPS: a scalar."""
         return self._quantile_loss(self.net.encode(batch).quantiles, batch)
 
     def _quantile_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
@@ -166,7 +166,7 @@ class QuantileTraining(_Training):
 
 
 class DrawTraining(_Training):
-    """The joint draws, with all that says the quantiles held.
+    """The joint draws, with all that says the quantiles held; a loss is a scalar.
 
     EDM loss in F-space on the hidden cells' normal scores (Karras et al. 2022, eq. 8), by `MaskedReplicateLoss`.
     """
@@ -179,7 +179,7 @@ class DrawTraining(_Training):
             part.requires_grad_(requires_grad=True)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The denoiser's loss."""
+        """The denoiser's loss: a scalar."""
         self.net.eval()  # around the quantiles that are used, not those that are learned
         return self._denoiser_loss(self.net.encode(batch), batch, generator)
 
@@ -226,8 +226,8 @@ def train_network(
 ) -> pd.DataFrame:
     """Train a network in place; `out/quantiles` and `out/draws` get checkpoints, `out` the history of both.
 
-    held: items to stop by and to choose the weights by (`trainer.patience`); without them the last weights are kept.
-    Returns the history of both runs, told apart by `run`.
+    pool: items to learn from, windows: media changes, or None. held: items to stop by and to choose the weights by
+    (`trainer.patience`); without them the last weights are kept. Returns the history of both runs, told apart by `run`.
     """
     data, options = PoolDataset(pool), config.trainer
     if held is None:

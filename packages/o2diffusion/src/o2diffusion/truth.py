@@ -1,7 +1,6 @@
 """What is true of a simulated plate: responses to media changes, parameters, dose response.
 
-All of it is read off noise-free curves, which are integrated with the same physics. Letters: s conditions, n
-steps.
+All of it is read off noise-free curves, which are integrated with the same physics. Letters: s conditions, n steps.
 """
 
 from __future__ import annotations
@@ -23,7 +22,10 @@ DOSES = np.geomspace(1e-3, 1e4, 29)  # [uM] where the true dose response is read
 def dose_truth(
     config: SimulationConfig, plates: list[Plate], steps: int, dt: float
 ) -> list[dict[str, dict[str, float]]]:
-    """By plate and drug: the concentration of half the full effect on mean and final oxygen [uM]."""
+    """By plate and drug: the concentration of half the full effect on mean and final oxygen [uM]; NaN without effect.
+
+    steps of `dt` [h]: those of the plates' own integration.
+    """
     if config.concentrations < 2:
         return [{} for _ in plates]
     first = np.arange(1, config.drugs * config.concentrations, config.concentrations)
@@ -50,9 +52,9 @@ def dose_truth(
 
 
 def half_effect(summary: np.ndarray) -> float:
-    """Concentration [uM] at half of the full change of a summary, given at 0 and at DOSES: (1 + len(DOSES),).
+    """Concentration [uM] at half of the full change of a summary (1 + k,) [%], given at 0 and at the k DOSES.
 
-    Linear in log concentration between doses; NaN where the whole change is below one unit.
+    Linear in log concentration between doses; NaN where the whole change is below 1 %.
     """
     change = float(summary[-1] - summary[0])
     if abs(change) < 1.0:
@@ -87,11 +89,10 @@ OF_THE_DRUG = ("ec50_um", "hill", "onset_h", "stability_h")  # without meaning a
 def responses(
     plate: Plate, series: list[str], grid: np.ndarray, truth: np.ndarray, doses: dict[str, dict[str, float]]
 ) -> list[dict[str, object]]:
-    """A row per condition and media change (one per condition without changes): true response, parameters,
-    summaries.
+    """A row per condition and media change (one per condition without changes): true response, parameters, summaries.
 
-    grid: (n,) [h], truth: (n, s) as the sensor would show it. `mean_oxygen` is over the whole time,
-    `final_oxygen` over its last day.
+    grid: (n,) [h], truth: (n, s) [%] as the sensor would show it; `doses` of the plate as `dose_truth` gives them.
+    `mean_oxygen` is over the whole time, `final_oxygen` over its last day.
     """
     tail = max(round(FINAL_H / grid[1]), 1)
     mean, final = truth.mean(axis=0), truth[-tail:].mean(axis=0)

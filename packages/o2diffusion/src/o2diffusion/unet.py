@@ -23,8 +23,8 @@ class AdaptiveReplicateUNet(nn.Module):
     The last of the d_in may be given apart, as tokens from `enter`: what stays the same from call to call is then
     entered once. The entry is linear, so it is the same to the last bits.
 
-    widths: features at each level. patch: time cells folded into one token at the entry and unfolded at the exit: on
-    a processor few wide tokens are much cheaper than many narrow ones.
+    widths: features at each level, multiples of `heads`. patch: time cells folded into one token at the entry and
+    unfolded at the exit: on a processor few wide tokens are much cheaper than many narrow ones.
     """
 
     def __init__(
@@ -60,7 +60,10 @@ class AdaptiveReplicateUNet(nn.Module):
     def forward(
         self, x: Tensor, replicate_mask: Tensor, cond: Tensor, entered: Tensor | None = None
     ) -> Tensor:
-        """The features of every time cell of every real replicate."""
+        """The features of every time cell of every real replicate: (b, t, r, d_out).
+
+        entered (b, r, w, n): what `enter` gave, w the first width and n the tokens.
+        """
         b, t, r, d = x.shape
         real = replicate_mask.reshape(b * r, 1, 1)
         each = cond.repeat_interleave(r, dim=0)

@@ -51,10 +51,10 @@ def validate_drug_specific_media_responses(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Responses by drug and concentration, and a permutation test that the drugs differ.
 
-    Returns (responses: drug, concentration_um, spike_magnitude [oxygen unit], remaining [share], each the mean of the
-    draws with its SD; test: concentration_um, f, p_value, distinct at 5 % after Holm's correction). Under the null
-    hypothesis the drug's name says nothing of the spike, so names are shuffled over draws. Raises ValueError with
-    fewer than two drugs.
+    Returns (responses: drug, concentration_um, spike_magnitude [oxygen unit] with its SD over the draws spike_sd,
+    remaining [share of it 10 to 20 h later]; test: concentration_um, f, p_value, distinct at 5 % after the correction
+    of Holm 1979). Under the null hypothesis the drug's name says nothing of the spike, so names are shuffled over
+    draws. Raises ValueError with fewer than two drugs, and for one that the model has not met.
     """
     from o2diffusion.generating import generate_curves
 

@@ -24,12 +24,12 @@ NEVER = float("inf")
 
 @dataclass(frozen=True, eq=False)
 class MediaWindow:
-    """One media change in one condition.
+    """One media change (or other event) in one condition.
 
     `time_relative` (n,) [h, 0 = the change], `oxygen` (n, r) minus `level`, 0 where not `observed` (n, r);
-    `replicate_mask` (r,) replicates with a level and a sample after the change. `level` (r,) mean of the
-    samples in the window before the change, `reference` (r,) mean of the longer reference time before it (10
-    h).
+    `replicate_mask` (r,) replicates with a level and a sample after the change. `level` (r,) mean of the samples in the
+    window before the change, `reference` (r,) mean of the longer reference time before it (10 h), both in `unit`.
+    `change_time_h` [h] on the condition's clock, `concentration_um` [uM]; None: not stated.
     """
 
     experiment_id: str
@@ -53,7 +53,8 @@ class MediaResponseDataset(Dataset[MediaWindow]):
 
     A window runs from `before_h` [h] before the change to `after_h` [h] after it, or to the next event of
     `kinds`. A replicate without a sample before the change (in `before_h`, else in `reference_h`) or none
-    after it is masked; a window without replicates is left out and counted in `dropped`.
+    after it is masked; a window without replicates is left out and counted in `dropped`. Raises ValueError for times
+    that are not positive, or a `reference_h` below `before_h`.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ def _cut(condition: Condition, event: int, at: float, span: tuple[float, float, 
 
 
 def collate_windows(windows: Sequence[MediaWindow]) -> dict[str, Tensor | list[str | None]]:
-    """Windows as one padded batch.
+    """b windows as one padded batch of tensors by name.
 
     `time_relative` (b, n) [h], `time_mask` (b, n), `oxygen` (b, n, r), `observed` (b, n, r),
     `replicate_mask` (b, r), `concentration` (b,) [uM, NaN = not given], `drug_containing` (b,), `drug` and

@@ -94,7 +94,7 @@ def speaking(things: Iterable[Thing], notes: Callable[[], list[str]]) -> Iterato
 
 
 def model_and_keys(words: list[str]) -> tuple[Path | None, list[str]]:
-    """The model directory among the words, if there is one, and the `key=value` words."""
+    """The model directory among the words, if there is one, and the `key=value` words; ValueError for two of them."""
     directories = [word for word in words if "=" not in word or Path(word).is_dir()]
     if len(directories) > 1:
         msg = f"expected one model directory, got {', '.join(directories)}"
@@ -138,7 +138,7 @@ def writable(*files: Path | None, force: bool, resume: bool = False) -> bool:
 
 
 def picture(file: Path, *, force: bool) -> None:
-    """Refuse, before any work, a picture that exists or that no picture can be written to by its suffix."""
+    """Refuse (ValueError), before any work, a picture that exists, of another suffix, or whose folder is not there."""
     from cytosol.figures import SUFFIXES
 
     cli.refuse_existing(file, force=force)
@@ -149,14 +149,14 @@ def picture(file: Path, *, force: bool) -> None:
 
 
 def folder_of(file: Path) -> None:
-    """Refuse a file whose folder does not exist."""
+    """Refuse (ValueError) a file whose folder does not exist."""
     if not file.parent.is_dir():
         msg = f"{file}: expected a folder to write into, {file.parent} does not exist"
         raise ValueError(msg)
 
 
 def structures(file: Path | None) -> dict[str, str] | None:
-    """The SMILES of drugs by name; None without a file."""
+    """The SMILES of drugs by name; None without a file. `DataError` for a row without one, or a drug given twice."""
     from o2diffusion.tables import DataError
     from o2diffusion.verbs.refill import read_table
 
@@ -174,7 +174,7 @@ def structures(file: Path | None) -> dict[str, str] | None:
 def the_model(path: Path | None, device: str, smiles: Path | None = None) -> OxygenModel:
     """The model of a directory, or the one that comes with the package, on its device.
 
-    smiles: a table of drugs to introduce to it by their structures.
+    smiles: a table of drugs to introduce to it by their structures. Raises ValueError where there is no such directory.
     """
     from o2diffusion import oxygen_model
 
@@ -191,7 +191,7 @@ def the_model(path: Path | None, device: str, smiles: Path | None = None) -> Oxy
 
 
 def conditions_of(data: Path, events: Path | None, seed: int) -> list[Condition]:
-    """The conditions of a table; what the reader noted is said."""
+    """The conditions of a table (`DataError` where it is faulty); what the reader noted is said."""
     from o2diffusion.conditions import read_conditions
 
     notes: list[str] = []

@@ -105,7 +105,7 @@ def _draw(found: Summaries, file: Path, *, seed: int) -> None:
 
 
 def hours_of(text: str | None) -> tuple[float, float] | None:
-    """The start and end [h] of `24,96`."""
+    """The start and end [h] of `24,96`; ValueError for anything else."""
     if text is None:
         return None
     try:

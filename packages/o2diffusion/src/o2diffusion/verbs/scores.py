@@ -131,7 +131,7 @@ def _score(
 
 
 def tasks_of(text: str) -> list[str]:
-    """The tasks of `a,b`."""
+    """The tasks of `a,b`; ValueError for other words, and for none."""
     words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     wrong = [word for word in words if word not in TITLES]
     if wrong or not words:

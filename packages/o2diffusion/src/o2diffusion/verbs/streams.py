@@ -48,7 +48,7 @@ def write_filled(filled: Iterable[Filled], columns: list[str], out: Path, draws_
 
 
 def draws_of(one: Filled) -> pd.DataFrame:
-    """Every draw of a condition's filled samples as rows: keys, time_h, draw (from 1), oxygen, unit."""
+    """Every draw of a condition's filled samples as rows: keys, time_h, draw (from 1), oxygen, its unit if stated."""
     count, samples = one.draws.shape
     table = keys(one)
     long = table.loc[np.tile(np.arange(samples), count)].reset_index(drop=True)
