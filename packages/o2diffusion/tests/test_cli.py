@@ -374,6 +374,7 @@ def test_fit_here_adapts_to_the_table_and_can_keep_the_model(
         (["--out", "filled.txt"], ".parquet"),
         (["--resume", "--force"], "contradict"),
         (["--device", "tpu"], "--device"),
+        (["--draws-out", "twice.csv", "--out", "twice.csv"], "got this one twice"),
     ],
 )
 def test_bad_usage_is_refused_in_one_line(
@@ -494,6 +495,22 @@ def test_dose_response_writes_a_row_a_drug(sh: Shell, model: Path, table: list[s
     assert sh(*words, "--window", "5") == 2
     one_line(sh, "--window")
     assert sh(*words, "--summary", "height") == 2
+    assert sh(*words, "--blank", "control") == 2
+    one_line(sh, "blanks: belongs to the summary consumption_rate, got it with area")
+
+
+def test_dose_response_goes_on_until_the_picture_is_there_too(
+    sh: Shell, model: Path, table: list[str], tmp_path: Path
+) -> None:
+    words = ["dose-response", model, *table, "--draws", 4, "--out", tmp_path / "dose.csv"]
+    assert sh(*words) == 0
+    first, picture = (tmp_path / "dose.csv").read_bytes(), tmp_path / "fits.png"
+    assert sh(*words, "--plot", picture) == 2
+    assert sh(*words, "--plot", picture, "--resume") == 0
+    assert is_picture(picture)
+    assert (tmp_path / "dose.csv").read_bytes() == first
+    assert sh(*words, "--plot", picture, "--resume") == 0
+    assert "nothing to do" in sh.err
 
 
 def test_profile_measures_the_table_and_asks_the_model(
@@ -509,6 +526,31 @@ def test_profile_measures_the_table_and_asks_the_model(
     assert sh(*words, model, "--drug", "nope") == 2
     one_line(sh, "unknown drug 'nope'")
     assert sh(*words, model, "--drug", "nope", "--unknown-drug") == 0
+    assert sh(*words, *table, "--unknown-drug") == 2
+    one_line(sh, "--unknown-drug: is about what a model has learned")
+
+
+def test_the_profile_of_a_model_without_drugs_is_not_labelled_with_one(
+    sh: Shell, without_drugs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "profile.csv"
+    assert sh("profile", without_drugs, "--drug", "new", "--concentration", 3, "--out", out) == 0
+    assert "--drug and --concentration are unused" in sh.err
+    found = pd.read_csv(out)
+    assert len(found) == 1
+    assert found[["drug", "concentration_um"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(("suffix", "row"), [("csv", 3), ("parquet", 2)])
+def test_a_faulty_row_of_structures_is_found_in_the_file(
+    sh: Shell, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, row: int
+) -> None:
+    monkeypatch.setattr("o2diffusion.verbs.common.find_spec", lambda _: True)
+    file = tmp_path / f"smiles.{suffix}"
+    frame = pd.DataFrame({"drug": ["a", "a"], "smiles": ["C", "CC"]})
+    frame.to_csv(file, index=False) if suffix == "csv" else frame.to_parquet(file)
+    assert sh("generate", model, "--out", tmp_path / "x.csv", "--smiles", file) == 2
+    one_line(sh, f"smiles.{suffix}: row {row}: expected a drug, once, and its SMILES, got 'a'")
 
 
 # --- pictures
@@ -562,6 +604,13 @@ def test_profiles_calibration_and_generated_curves_are_drawn(
         (["--kind", "profiles"], "--kind profiles: needs --profiles"),
         (["--out", "a.jpg"], "expected a picture ending in .png"),
         (["--kind", "spikes"], "--kind"),
+        (["some", "--kind", "profiles", "--tasks", "a"], "--kind profiles: does not use a model, --tasks;"),
+        (["--filled", "f.csv", "--kind", "generated"], "--kind generated: does not use --filled;"),
+        (
+            ["--profiles", "f.csv", "--unknown-drug"],
+            "--kind curves: does not use --profiles, --unknown-drug;",
+        ),
+        (["a=1", "--kind", "calibration"], "--kind calibration: does not use config keys;"),
     ],
 )
 def test_plot_refuses(sh: Shell, tmp_path: Path, words: list[str], said: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cytosol.config import load, show, to_dict
-from o2diffusion.config import PRESETS, AdaptConfig, Config, ModelConfig
+from o2diffusion.config import PRESETS, AdaptConfig, Config, ModelConfig, TrainConfig
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -45,7 +45,9 @@ def test_adapting_is_shorter_and_gentler_and_otherwise_the_same() -> None:
         ("seed=-1", "seed"),
         ("model.widths=[6]", "multiples of 4"),
         ("model.cells=8", "cells"),
+        ("model.max_replicates=3", "takes no more"),
         ("train.everything=2", "share"),
+        ("train.warmup_steps=-1", "warmup_steps"),
         ("sampling.draws=1", "draws"),
         ("simulation.replicate_share=[.5,.6]", "sum to 1"),
         ("simulation.change_times_h=[900]", "change_times_h"),
@@ -57,3 +59,8 @@ def test_a_value_out_of_range_is_refused_with_its_key(word: str, said: str) -> N
         load(Config, overrides=[word])
     assert word.partition("=")[0] in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_bound_holds_against_what_is_no_number() -> None:
+    with pytest.raises(ValueError, match="weight_decay: expected a number >= 0, got nan"):
+        TrainConfig(weight_decay=float("nan"))

@@ -36,6 +36,11 @@ def scores(request, tiny_net, condition, curves):
     return evaluate(tiny_net, conditions, dataset="d", draws=20)
 
 
+def test_what_is_no_task_is_refused_in_words(table):
+    with pytest.raises(ValueError, match="expected tasks among a, b, b1, c, got 'd'"):
+        next(cases(table, "d", seed=0))
+
+
 def test_cases_hide_what_the_task_says_and_the_same_for_a_seed(table):
     for task in TASKS:
         found, again = (list(cases(table, task, seed=3, cells=32)) for _ in range(2))

@@ -164,7 +164,7 @@ def test_a_window_asked_for_one_time_needs_no_denoising(tiny_net, condition, cur
         impute_conditions(tiny_net, [condition(time, oxygen)], **kept)
 
 
-@pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), 1e-7])
+@pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), float("inf"), 1e-7])
 def test_a_step_that_is_none_is_refused(condition, curves, every):
     with pytest.raises(ValueError, match="every: expected a step"):
         add_times(condition(*curves(0)), every)

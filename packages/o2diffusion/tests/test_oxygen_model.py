@@ -165,6 +165,9 @@ def test_a_model_without_drugs_says_that_the_tables_are_unused(tiny_net):
         assert said[0].filename == __file__
     np.testing.assert_array_equal(values(found[0]), values(found[1]))
     assert any("unused" in note for note in model.notes)
+    plain = model.generate(None, None)
+    with pytest.warns(DataWarning, match="drug and concentration_um are unused"):
+        pd.testing.assert_frame_equal(model.generate("A", 1.0), plain)
 
 
 @pytest.mark.filterwarnings("ignore::o2diffusion.DataWarning")
@@ -320,6 +323,33 @@ def test_the_weights_that_are_best_on_held_out_conditions_are_kept():
     few = train(data[data["series_id"].isin(["s0", "s1"])], config=config, notes=notes).history
     assert few["val_loss"].isna().all()
     assert any("too few to hold some out" in note for note in notes)
+
+
+def test_the_seed_of_the_configuration_is_used_and_kept_and_another_wins():
+    data = pd.concat([table(k, series=f"s{k}") for k in range(2)])
+    own = train(data, config=replace(small(1), seed=3))
+    assert own.config.seed == 3
+    given, other = train(data, config=small(1), seed=3), train(data, config=replace(small(1), seed=3), seed=4)
+    assert (given.config.seed, other.config.seed) == (3, 4)
+    for name, value in own.net.state_dict().items():
+        torch.testing.assert_close(given.net.state_dict()[name], value, rtol=0, atol=0)
+    assert any((other.net.state_dict()[n] != v).any() for n, v in own.net.state_dict().items())
+
+
+def test_events_beside_conditions_are_not_accepted_and_ignored():
+    conditions = read_conditions(table(), notes=[])
+    with pytest.raises(ValueError, match="events: expected none beside conditions"):
+        train(conditions, pd.DataFrame({"time_h": [1.0], "kind": "flush"}), config=small(1))
+
+
+def test_where_nothing_is_missing_the_columns_are_there_all_the_same(model):
+    one = table(r=1).dropna(subset=["oxygen"])
+    with pytest.warns(DataWarning, match="no oxygen is missing"):
+        found = model.impute(one, draws=4)
+    assert not len(found)
+    both = model.impute(pd.concat([one.assign(series_id="a"), table(series="b")]), draws=4)
+    assert list(found.columns) == list(both.columns)
+    assert set(COLUMNS) <= set(both.columns)
 
 
 def test_a_table_with_nothing_to_learn_from_is_refused():

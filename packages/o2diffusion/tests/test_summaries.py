@@ -111,6 +111,8 @@ def test_keys_go_through_and_units_are_said(condition):
         ({"kind": "volume"}, "expected one of area"),
         ({"kind": "area", "window": (5, 5)}, "start < end"),
         ({"kind": "final_level", "hours": 0}, "hours > 0"),
+        ({"kind": "area", "blanks": ["b"]}, "blanks: belongs to the summary consumption_rate"),
+        ({"kind": "final_level", "settle_h": 1.0}, "settle_h: belongs to the summary consumption_rate"),
     ],
 )
 def test_senseless_questions_are_refused(condition, words, match):

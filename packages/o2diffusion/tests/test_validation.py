@@ -80,5 +80,10 @@ def test_fewer_than_two_drugs_and_unknown_ones_are_refused(model):
         validate_drug_specific_media_responses(model, ["a", "zzz"])
 
 
+def test_a_single_draw_tells_no_drugs_apart_and_is_refused(model):
+    with pytest.raises(ValueError, match="at least 2 draws and 1 permutation for a test, got 1 and 999"):
+        validate_drug_specific_media_responses(model, ["a", "b"], draws=1)
+
+
 def test_the_response_that_is_read_lies_inside_the_curve():
     assert 0 < CHANGES_H[0] < CHANGES_H[-1] < HOURS - 20

@@ -15,6 +15,8 @@ from scipy.interpolate import PchipInterpolator
 from o2diffusion import gp
 
 Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+AHEAD = 0.03  # of the duration: how long ahead of an event its level is read, three cells at least
+LAGS = 24  # cells that a response to an event lasts
 
 
 def _each(value: np.ndarray, time: np.ndarray, fill: Callable[..., np.ndarray]) -> np.ndarray:
@@ -70,13 +72,11 @@ def replicate_mean(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> n
     return out
 
 
-def template(
-    value: np.ndarray, time: np.ndarray, events: np.ndarray, *, before: float = 0.03, lags: int = 24
-) -> np.ndarray:
+def template(value: np.ndarray, time: np.ndarray, events: np.ndarray) -> np.ndarray:
     """Mean response after an event, learned from this condition's own visible cells: (t, r), zero before the first.
 
-    The response is the deviation from the level in the last `before` of the duration ahead of each event, averaged by
-    lag (in cells) over the visible events and replicates.
+    The response is the deviation from the level just ahead of each event, averaged by lag (in cells) over the visible
+    events and replicates.
     """
     out = np.zeros_like(value)
     centre = time.mean(axis=1)
@@ -86,17 +86,16 @@ def template(
         return out
     lag = np.floor((centre[None, :] - inside[:, None]) / width).astype(int) + 1
     nxt = np.append(inside[1:], np.inf)
-    active = (lag >= 0) & (centre[None, :] < nxt[:, None]) & (lag < lags)
+    active = (lag >= 0) & (centre[None, :] < nxt[:, None]) & (lag < LAGS)
     deviation = np.full((inside.size, *value.shape), np.nan)
     for e, at in enumerate(inside):
-        ahead = (centre < at - 0.5 * width) & (
-            centre >= at - max(before * (centre[-1] - centre[0]), 3 * width)
-        )
+        start = at - max(AHEAD * (centre[-1] - centre[0]), 3 * width)
+        ahead = (centre < at - 0.5 * width) & (centre >= start)
         known = np.isfinite(value[ahead]).any(axis=0)
         level = np.full(value.shape[1], np.nan)
         level[known] = np.nanmean(value[ahead][:, known], axis=0)
         deviation[e] = np.where(active[e][:, None], value - level, np.nan)
-    for k in range(lags):
+    for k in range(LAGS):
         rows = active & (lag == k)
         seen = deviation[rows]
         if np.isfinite(seen).any():

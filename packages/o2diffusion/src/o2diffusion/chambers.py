@@ -48,9 +48,9 @@ class Chambers:
     rate: np.ndarray  # (s,) true consumption at the start, per run
 
 
-def _log_uniform(rng: np.random.Generator, low: float, high: float, size: int | None = None) -> np.ndarray:
-    """Log-uniform numbers in [low, high]."""
-    return np.exp(rng.uniform(np.log(low), np.log(high), size=size))
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A log-uniform number in [low, high]."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _deviate(rng: np.random.Generator, w: int, s: int, sd: float) -> np.ndarray:
@@ -78,7 +78,7 @@ def _activity(rng: np.random.Generator, spread: float, wells: np.ndarray, s: int
         settle = np.maximum(rng.normal(0.2, 0.5) * (1 + _deviate(rng, w, s, 0.4 * spread)), -0.6)
         shape = shape * (1 + settle / (1 + (t / _log_uniform(rng, 0.02, 0.4)) ** 2))
     restless = rng.choice([0.0, rng.uniform(0, 0.15), rng.uniform(0.1, 0.5)], p=[0.3, 0.45, 0.25]) * spread
-    wave = restless * smooth_noise(rng, STEPS, w, STEPS * float(_log_uniform(rng, 0.02, 0.3)))
+    wave = restless * smooth_noise(rng, STEPS, w, STEPS * _log_uniform(rng, 0.02, 0.3))
     return shape * np.exp(np.concatenate([wave, np.zeros((STEPS, s))], axis=1))
 
 
@@ -88,7 +88,7 @@ def _artefact(
     """What the sensor adds, (n, w + s): an offset, settling at the start, temperature, slow drift."""
     w = len(wells)
     at = time[:, None]
-    out = np.zeros((len(time), w + s)) + _deviate(rng, w, s, spread * float(_log_uniform(rng, 0.001, 0.03)))
+    out = np.zeros((len(time), w + s)) + _deviate(rng, w, s, spread * _log_uniform(rng, 0.001, 0.03))
     if rng.random() < 0.6:
         size = rng.normal(0, 0.04) * (1 + _deviate(rng, w, s, 0.5 * spread)) + _deviate(
             rng, w, s, 0.008 * spread
@@ -98,7 +98,7 @@ def _artefact(
     if rng.random() < 0.4:
         phase, periods = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 12)
         out = out + _log_uniform(rng, 0.0003, 0.006) * np.sin(2 * np.pi * periods * at + phase)
-    slope = _deviate(rng, w, s, spread * float(_log_uniform(rng, 0.0005, 0.01)))
+    slope = _deviate(rng, w, s, spread * _log_uniform(rng, 0.0005, 0.01))
     return out + slope * at
 
 
@@ -174,7 +174,7 @@ def _design(
     wells, replicate = replicate_counts(rng, config.replicate_share or REPLICATE_SHARE, s)
     w, all_of = len(wells), np.append(wells, np.arange(s))
     # wells of one cell line are more alike than animals
-    spread = config.spread * float(_log_uniform(rng, 0.1, 1.0) if protocol == "cycles" else 1.0)
+    spread = config.spread * (_log_uniform(rng, 0.1, 1.0) if protocol == "cycles" else 1.0)
     rate = plan["drop"] * np.exp(rng.uniform(0, 0.7) * rng.standard_normal(s))
     if blank:
         rate[-1] *= rng.uniform(0, 0.1) if rng.random() < 0.65 else rng.uniform(0.2, 1.2)
@@ -187,7 +187,7 @@ def _design(
     kind = {"intermittent": "flush", "cycles": "injection"}.get(protocol, "")
     return Chambers(
         experiment_id=experiment_id,
-        hours=float(_log_uniform(rng, 0.5, 12.0)),
+        hours=_log_uniform(rng, 0.5, 12.0),
         names=names,
         wells=wells,
         replicate=replicate,
@@ -232,9 +232,9 @@ def _measure(config: SimulationConfig, rng: np.random.Generator, design: Chamber
     value = sensor(
         rng,
         seen[:, :w],
-        white=0.0 if smooth else config.noise * float(_log_uniform(rng, 2e-4, 4e-3)),
-        slow=0.0 if smooth else config.noise * float(_log_uniform(rng, 5e-5, 1.5e-3)),
-        tau=float(_log_uniform(rng, 1, n / 8)),
+        white=0.0 if smooth else config.noise * _log_uniform(rng, 2e-4, 4e-3),
+        slow=0.0 if smooth else config.noise * _log_uniform(rng, 5e-5, 1.5e-3),
+        tau=_log_uniform(rng, 1, n / 8),
         spikes=0.0,
         quantum=float(rng.choice([0.0, 5e-4, 1.25e-3, 4e-3], p=[0.35, 0.2, 0.35, 0.1])),
     )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from o2diffusion.bursts import burst_starts
 from o2diffusion.collect import Collector, Series
+from o2diffusion.config import MAX_REPLICATES
 from o2diffusion.events import Events, EventTable, read_events
 from o2diffusion.tables import DataError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MAX_REPLICATES = 4
 LONG_H = 2400.0  # h: a longer record looks like minutes
 EARLY_ALL, EARLY_ONE = (
     1 / 24,

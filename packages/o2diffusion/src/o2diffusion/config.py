@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from cytosol.options import TrainerOptions
 
+MAX_REPLICATES = 4  # that the network is shown together; a series of more is split
 PRESETS = {  # encoder widths, denoiser widths: one that trains on two cores in minutes, and the plan's network
     "small": ((40, 64, 96), (64, 80)),
     "paper": ((256, 512, 1024, 2048), (256, 512, 1024)),
@@ -31,7 +32,7 @@ class ModelConfig:
     dynamics_width: int = 32  # hidden width of the media-change response
     fingerprint_bits: int = 0  # of a drug's fingerprint; 0 = drugs are known by name only
     cells: int = 128  # time cells a window
-    max_replicates: int = 4  # replicates a condition
+    max_replicates: int = MAX_REPLICATES  # a condition: this number and no other
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -50,6 +51,9 @@ class ModelConfig:
         }.items():
             _at_least(name, getattr(self, name), low)
         _at_least("fingerprint_bits", self.fingerprint_bits, 0)
+        if self.max_replicates != MAX_REPLICATES:
+            msg = f"max_replicates: expected {MAX_REPLICATES}, the network takes no more, got {self.max_replicates!r}"
+            raise ValueError(msg)
 
     # Not filled in by __post_init__: a recipe is laid over the defaults, and the default preset's widths would win.
     @property
@@ -97,6 +101,7 @@ class TrainConfig:
         for name in ("learning_rate", "p_std"):
             _above(name, getattr(self, name), 0.0)
         _at_least("weight_decay", self.weight_decay, 0.0)
+        _at_least("warmup_steps", self.warmup_steps, 0)
         _at_least("draw_steps", self.draw_steps, 0)
 
 
@@ -157,8 +162,8 @@ class SimulationConfig:
 
 
 def _at_least(name: str, value: float, low: float) -> None:
-    """Refuse a value below `low`."""
-    if value < low:
+    """Refuse a value below `low`, and NaN."""
+    if not value >= low:
         msg = f"{name}: expected a number >= {low:g}, got {value!r}"
         raise ValueError(msg)
 

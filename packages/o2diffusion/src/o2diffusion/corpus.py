@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 CONTROL = ("control", "vehicle", "dmso", "untreated", "blank")
 ANY_UNIT = ""
+HELD_OUT = 10  # of so many conditions one shows how well the others generalise
+FEWEST_TO_HOLD = 6
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Facts:
     def note_unknown(self, who: Iterable[tuple[str | None, float | None]]) -> list[str]:
         """One note with the drugs among these (drug, concentration [uM]) that get the average; none: no note."""
         met = (*self.drugs, *self.strangers)
-        used = (d for d, dose in who if d and dose != 0 and d.strip().casefold() not in CONTROL)
+        used = (d for d, dose in who if d and dose != 0 and not _is_control(d))
         strange = [d for d in dict.fromkeys(used) if self.drugs and not is_known(d, met)]
         names = ", ".join(strange)
         return (
@@ -104,7 +106,7 @@ class Facts:
         if not self.drugs:
             return UNKNOWN, float("nan")
         dose = float("nan") if concentration is None else float(concentration)
-        if drug is None or drug.strip().casefold() in CONTROL or dose == 0.0:
+        if drug is None or _is_control(drug) or dose == 0.0:
             return UNKNOWN, 0.0 if drug is not None or dose == 0.0 else dose
         try:
             return match_drug(drug, self.drugs), dose
@@ -114,6 +116,11 @@ class Facts:
             if not unknown:
                 raise
             return UNKNOWN, dose
+
+
+def _is_control(drug: str) -> bool:
+    """Whether a drug's name says that there is none."""
+    return drug.strip().casefold() in CONTROL
 
 
 def _unit_key(unit: str | None) -> str:
@@ -127,7 +134,7 @@ def facts(conditions: Sequence[Condition], *, use_drugs: bool, keep_wells: bool 
         msg = "expected at least one series to learn from, got none"
         raise ValueError(msg)
     doses = sorted({c.concentration_um for c in conditions if c.concentration_um is not None})
-    named = [c.drug for c in conditions if c.drug and c.drug.strip().casefold() not in CONTROL]
+    named = [c.drug for c in conditions if c.drug and not _is_control(c.drug)]
     values: dict[str, list[np.ndarray]] = {}
     for c in conditions:
         values.setdefault(_unit_key(c.unit), []).append(c.oxygen[np.isfinite(c.oxygen)])
@@ -180,10 +187,6 @@ def training_pool(conditions: Sequence[Condition], known: Facts, config: Config,
         nameless = torch.where(by_structure, pool.drug + len(known.drugs), nameless)
     pool.drug = torch.where(forget, nameless, pool.drug)
     return pool
-
-
-HELD_OUT = 10  # of so many conditions one shows how well the others generalise
-FEWEST_TO_HOLD = 6
 
 
 def hold_out(conditions: Sequence[Condition], seed: int) -> tuple[list[Condition], list[Condition]]:

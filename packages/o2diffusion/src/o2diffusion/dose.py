@@ -63,28 +63,12 @@ def dose_response(summaries: Summaries, *, controls: Sequence[str] = CONTROLS, s
     `fit_doses` for what is fitted and the ValueError of a table without doses.
     """
     rows = []
-    for window, part in _windows(summaries):
+    for window, part in summaries.windows():
         fixed = part.keys.iloc[0]
         for fit in fit_doses(part, controls=controls, seed=seed):
             first = {"experiment_id": fit.experiment_id, "drug": fit.drug, "summary": fixed["summary"]}
             rows.append(first | {"window": window} | _row(fit) | {"unit": fixed["unit"]})
     return pd.DataFrame(rows)
-
-
-def _windows(summaries: Summaries) -> list[tuple[int, Summaries]]:
-    """The summaries of one window after the other."""
-    number = summaries.keys["window"].to_numpy()
-    return [
-        (
-            int(w),
-            replace(
-                summaries,
-                keys=summaries.keys[number == w].reset_index(drop=True),
-                draws=summaries.draws[number == w],
-            ),
-        )
-        for w in np.unique(number)
-    ]
 
 
 def fit_doses(summaries: Summaries, *, controls: Sequence[str] = CONTROLS, seed: int = 0) -> list[DoseFit]:

@@ -35,17 +35,19 @@ def train(
     out: str | PathLike[str] | None = None,
     start: OxygenModel | None = None,
     smiles: Mapping[str, str] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     force: bool = False,
     notes: list[str] | None = None,
 ) -> OxygenModel:
     """Train on a table; `out` gets the bundle, checkpoints and history (a temporary directory without it).
 
-    start: a model whose weights to begin with (adapting the default one to a plate). smiles: structures of the table's
-    drugs {name: SMILES}, so that drugs it does not hold can be introduced later (`OxygenModel.meet`).
-    Raises DataError for a faulty table, ValueError where it holds nothing to learn from, BundleError where `out` holds
-    a model already and neither `force` nor `resume` is given.
+    data: a table, or conditions that were read from one, events included. start: a model whose weights to begin with
+    (adapting the default one to a plate). smiles: structures of the table's drugs {name: SMILES}, so that drugs it does
+    not hold can be introduced later (`OxygenModel.meet`). seed: that of `config` by default. notes: gets what was said.
+    Raises DataError for a faulty table, ValueError where it holds nothing to learn from, for structures that do not fit
+    and a `start` of another shape, BundleError where `out` holds a model already and neither `force` nor `resume` is
+    given.
     """
     from o2diffusion.training import build, train_network  # Lightning is slow to load and only needed here
 
@@ -54,12 +56,10 @@ def train(
         msg = f"{out} already holds a model; pass force to replace it, or choose another directory"
         raise BundleError(msg)
     config = Config() if config is None else config
-    config = replace(config, model=config.model.resolved())
+    seed = config.seed if seed is None else seed
+    config = replace(config, model=config.model.resolved(), seed=seed)
     notes = [] if notes is None else notes
-    if isinstance(data, pd.DataFrame | str | Path):
-        conditions: Sequence[Condition] = read_conditions(data, events, notes=notes, seed=seed)
-    else:
-        conditions = data
+    conditions = _read(data, events, seed, notes)
     known = facts(conditions, use_drugs=config.train.use_drugs, keep_wells=config.train.keep_wells)
     config, structures = _described(config, known, smiles, notes)
     with torch.random.fork_rng(devices=[]):  # the first weights come from the seed, whatever ran before
@@ -85,6 +85,18 @@ def train(
         if out is not None and writes:
             model.save(out, force=True)
     return model
+
+
+def _read(
+    data: Table | Sequence[Condition], events: Table | None, seed: int, notes: list[str]
+) -> Sequence[Condition]:
+    """The conditions of a table and its events; conditions as they are."""
+    if isinstance(data, pd.DataFrame | str | Path):
+        return read_conditions(data, events, notes=notes, seed=seed)
+    if events is not None:
+        msg = "events: expected none beside conditions, which hold their own, got some; leave them out"
+        raise ValueError(msg)
+    return data
 
 
 def _described(

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from o2diffusion.conditions import Condition
+from o2diffusion.config import MAX_REPLICATES
 from o2diffusion.events import Events
 from o2diffusion.grid import Grid
 from o2diffusion.media import MediaChangeSchedule
@@ -32,8 +33,8 @@ def blank_condition(
 
     Raises ValueError for other than 1 to 4 replicates, a length that is not positive, a change outside it.
     """
-    if not 1 <= replicates <= 4:
-        msg = f"replicates: expected 1 to 4, got {replicates!r}"
+    if not 1 <= replicates <= MAX_REPLICATES:
+        msg = f"replicates: expected 1 to {MAX_REPLICATES}, got {replicates!r}"
         raise ValueError(msg)
     if not 0 < hours < float("inf"):
         msg = f"hours: expected a duration [h] above 0, got {hours!r}"
@@ -95,7 +96,7 @@ def generate_curves(
 def draw_whole(
     net: FlexibleReplicateDiffusionModel, items: Sequence[Item], draws: int, *, generator: torch.Generator
 ) -> list[np.ndarray]:
-    """Curves (n, t, r) in its unit of each item that shows nothing: drawn by the network, then as unlike as replicates."""
+    """Curves (n, t, r), in its unit, of each item that shows nothing: drawn, then made as unlike as replicates are."""
     device, out = next(net.parameters()).device, []
     for one, filled in zip(items, fill(net, items, draws, generator=generator), strict=True):
         drug = torch.tensor([one.drug], device=device)

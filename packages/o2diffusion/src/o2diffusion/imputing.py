@@ -44,12 +44,12 @@ class Filled:
 def add_times(condition: Condition, every: float) -> Condition:
     """The condition with samples wanted at multiples of `every` [h] from its first time on, in every replicate.
 
-    A time at which a replicate was measured is not added to it. Raises ValueError for a step that is not positive or
-    gives more than a million times.
+    A time at which a replicate was measured is not added to it. Raises ValueError for a step that is not positive and
+    finite, or gives more than a million times.
     """
     time = condition.time_h
     start, end = time[0], time[-1]
-    if not every > 0 or (end - start) / every > 1e6:
+    if not 0 < every < np.inf or (end - start) / every > 1e6:
         msg = (
             f"every: expected a step [h] above 0, at most a million times in {end - start:g} h, got {every!r}"
         )

@@ -47,7 +47,7 @@ def curve_statistics(conditions: Iterable[Condition]) -> dict[str, np.ndarray]:
 
 
 def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest difference of two samples' distribution functions (Kolmogorov-Smirnov): (n,), (m,); NaN where one lacks."""
+    """Largest difference of the distribution functions of (n,) and (m,) numbers (Kolmogorov-Smirnov); NaN for none."""
     if not len(a) or not len(b):
         return float("nan")
     at = np.concatenate([a, b])

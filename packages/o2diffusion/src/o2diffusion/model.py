@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cytosol.edm import EDMScaling, Preconditioned
 from cytosol.features import sinusoidal
+from o2diffusion.config import MAX_REPLICATES
 from o2diffusion.drugs import DrugEncoder
 from o2diffusion.features import CHANNELS, EXPERTS, GLOBALS
 from o2diffusion.marginals import SCORES, STEP, K
@@ -27,7 +28,6 @@ from o2diffusion.unet import AdaptiveReplicateUNet
 if TYPE_CHECKING:
     from o2diffusion.config import ModelConfig
 
-MAX_REPLICATES = 4
 # Shares of `features.EXPERTS` for a replicate that shows nothing: of the others by the process, and by the template.
 UNSEEN_GATE = (0.7, 0.0, 0.0, 0.3)
 

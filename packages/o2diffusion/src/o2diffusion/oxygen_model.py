@@ -198,8 +198,12 @@ class OxygenModel:
 
         media_changes: times [h]. hours: duration [h], the training table's longest by default. unit: one of the model's
         (its first by default). Raises ValueError for a drug it has not met (unless `unknown_drug`: the average), for
-        another unit, and for other than 1 to 4 replicates, a positive duration, and changes within it.
+        another unit, and for other than 1 to 4 replicates, a positive duration, and changes within it. Warns
+        (DataWarning) of a drug or concentration given to a model that was trained without drugs.
         """
+        if not self.facts.drugs and (drug is not None or concentration_um is not None):
+            note = "the model was trained without drugs: drug and concentration_um are unused"
+            warnings.warn(note, DataWarning, stacklevel=2)
         who = self.facts.identify(drug, concentration_um, unknown=unknown_drug)
         return generate_table(
             self.net,
@@ -218,9 +222,8 @@ def summary(filled: Filled) -> pd.DataFrame:
     """Mean and quantiles (`QUANTILES`) of the draws at each wanted sample, a row each, with the condition's keys."""
     c = filled.condition
     table = keys(filled)
-    if len(table):
-        table["mean"] = filled.draws.mean(axis=0)
-        table[list(QUANTILES)] = np.quantile(filled.draws, list(QUANTILES.values()), axis=0).T
+    table["mean"] = filled.draws.mean(axis=0)
+    table[list(QUANTILES)] = np.quantile(filled.draws, list(QUANTILES.values()), axis=0).T
     if c.unit is not None:
         table["unit"] = c.unit
     return table

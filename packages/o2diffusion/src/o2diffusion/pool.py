@@ -17,6 +17,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from o2diffusion.config import MAX_REPLICATES
 from o2diffusion.features import Features, featurize
 from o2diffusion.grid import Grid, to_grid, usual_step
 from o2diffusion.model import Batch
@@ -67,7 +68,7 @@ def item(
     return Item(features, active, target.astype(np.float32), grid, drug, concentration)
 
 
-def collate(items: Sequence[Item], replicates: int = 4) -> Batch:
+def collate(items: Sequence[Item], replicates: int = MAX_REPLICATES) -> Batch:
     """Items as a batch, padded to `replicates`, which none has more of."""
 
     def pad(x: np.ndarray, axis: int = 1) -> np.ndarray:

@@ -6,7 +6,7 @@ interval. Letters: n times, r replicates, d draws, m rows of a table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -40,6 +40,15 @@ class Summaries:
     keys: pd.DataFrame
     draws: np.ndarray
     notes: tuple[str, ...] = ()
+
+    def windows(self) -> list[tuple[int, Summaries]]:
+        """The rows of each window, by its number, in ascending order."""
+        number = self.keys["window"].to_numpy()
+        parts = ((int(w), number == w) for w in np.unique(number))
+        return [
+            (w, replace(self, keys=self.keys[own].reset_index(drop=True), draws=self.draws[own]))
+            for w, own in parts
+        ]
 
     def table(self) -> pd.DataFrame:
         """The keys with mean, q05, q50, q95 of the draws: a row for each replicate and window."""
@@ -90,12 +99,17 @@ def summarise(
 
     area: time-weighted mean over `window` (start, end) [h], by default the condition's first to last time.
     final_level: the same over the last `hours` of the window. consumption_rate: see `rates.consumption_rows`;
-    `window` or else the windows between events, `blanks` (names of series or drugs) are subtracted.
+    `window` or else the windows between events, `blanks` (names of series or drugs) are subtracted, `settle_h` [h].
     Every row has as many draws as the most-drawn condition, at least 200: fewer are repeated. A replicate whose
-    samples span less than `min_covered` of the window is left out and said in `notes`. Raises ValueError for a
-    kind or window that makes no sense, and where nothing is left.
+    samples span less than `min_covered` of the window (a rate: fewer than four) is left out and said in `notes`. Raises
+    ValueError for a kind or window that makes no sense, for blanks that are not there or not of rates, and where
+    nothing is left.
     """
     _check(kind, window, hours, min_covered)
+    if kind != "consumption_rate" and (blanks or settle_h is not None):
+        word = "blanks" if blanks else "settle_h"
+        msg = f"{word}: belongs to the summary consumption_rate, got it with {kind}; leave it out"
+        raise ValueError(msg)
     rows: list[dict[str, object]] = []
     draws: list[np.ndarray] = []
     left: list[str] = []
@@ -122,7 +136,7 @@ def summarise(
     )
     d = max(DRAWS, *(len(values) for values in draws))
     keys, matrix = pd.DataFrame(rows, columns=KEYS), np.stack([np.resize(values, d) for values in draws])
-    if blanks and kind == "consumption_rate":
+    if blanks:
         keys, matrix, said = pool.subtract(keys, matrix, np.random.default_rng(seed))
         notes += said
     return Summaries(keys, matrix, tuple(notes))

@@ -54,12 +54,15 @@ def validate_drug_specific_media_responses(
     Returns (responses: drug, concentration_um, spike_magnitude [oxygen unit] with its SD over the draws spike_sd,
     remaining [share of it 10 to 20 h later]; test: concentration_um, f, p_value, distinct at 5 % after the correction
     of Holm 1979). Under the null hypothesis the drug's name says nothing of the spike, so names are shuffled over
-    draws. Raises ValueError with fewer than two drugs, and for one that the model has not met.
+    draws. Raises ValueError with fewer than two drugs or draws, and for a drug that the model has not met.
     """
     from o2diffusion.generating import generate_curves
 
     if len(test_drugs) < 2:
         msg = f"test_drugs: expected at least two drugs to compare, got {len(test_drugs)}"
+        raise ValueError(msg)
+    if draws < 2 or permutations < 1:
+        msg = f"expected at least 2 draws and 1 permutation for a test, got {draws} and {permutations}"
         raise ValueError(msg)
     schedule = MediaChangeSchedule(CHANGES_H)
     scale = next(iter(model.facts.scales.values()))

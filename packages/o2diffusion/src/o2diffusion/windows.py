@@ -133,7 +133,7 @@ def _cut(condition: Condition, event: int, at: float, span: tuple[float, float, 
 
 
 def collate_windows(windows: Sequence[MediaWindow]) -> dict[str, Tensor | list[str | None]]:
-    """b windows as one padded batch of tensors by name.
+    """Windows, b of them, as one padded batch of tensors by name.
 
     `time_relative` (b, n) [h], `time_mask` (b, n), `oxygen` (b, n, r), `observed` (b, n, r),
     `replicate_mask` (b, r), `concentration` (b,) [uM, NaN = not given], `drug_containing` (b,), `drug` and

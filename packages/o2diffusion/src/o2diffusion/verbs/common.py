@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     AnyConfig = TypeVar("AnyConfig", bound=Config)
     Thing = TypeVar("Thing")
 
+RECIPE = "config.yaml"  # written last: a directory that has it is complete
 TABLE = "(.csv, .csv.gz, .parquet)"
 Data = Annotated[Path, typer.Option("--data", metavar="T", help=f"Long table {TABLE}.")]
 MaybeData = Annotated[Path | None, typer.Option("--data", metavar="T", help=f"Long table {TABLE}.")]
@@ -115,16 +116,23 @@ def recipe(
     return config
 
 
-def writable(*files: Path | None, force: bool, resume: bool = False) -> bool:
-    """Whether there is work to do: False where --resume finds every file, each of which is whole or absent.
+def writable(*files: Path | None, figure: Path | None = None, force: bool, resume: bool = False) -> bool:
+    """Whether there is work to do: False where --resume finds every table and the figure, each whole or absent.
 
-    Raises ValueError, before any work, for a file that exists, that no table can be written to by its suffix, or whose
-    folder is not there.
+    Raises ValueError, before any work, for a file that exists or is given twice, that cannot be written to by its
+    suffix, or whose folder is not there.
     """
     from o2diffusion.tables import suffix_of
 
-    asked = [file for file in files if file is not None]
+    tables = [file for file in files if file is not None]
+    asked = tables if figure is None else [*tables, figure]
     for file in asked:
+        if asked.count(file) > 1:
+            msg = f"{file}: expected a file of its own for each thing to write, got this one twice"
+            raise ValueError(msg)
+    if figure is not None:
+        picture(figure, force=force, resume=resume)
+    for file in tables:
         cli.refuse_existing(file, force=force, resume=resume)
         if file.is_dir():
             msg = f"{file}: expected a file to write, this is a directory"
@@ -137,11 +145,11 @@ def writable(*files: Path | None, force: bool, resume: bool = False) -> bool:
     return True
 
 
-def picture(file: Path, *, force: bool) -> None:
+def picture(file: Path, *, force: bool, resume: bool | None = None) -> None:
     """Refuse (ValueError), before any work, a picture that exists, of another suffix, or whose folder is not there."""
     from cytosol.figures import SUFFIXES
 
-    cli.refuse_existing(file, force=force)
+    cli.refuse_existing(file, force=force, resume=resume)
     if file.suffix.lower() not in SUFFIXES:
         msg = f"{file}: expected a picture ending in {', '.join(SUFFIXES)}, got {file.name!r}"
         raise ValueError(msg)
@@ -157,7 +165,7 @@ def folder_of(file: Path) -> None:
 
 def structures(file: Path | None) -> dict[str, str] | None:
     """The SMILES of drugs by name; None without a file. `DataError` for a row without one, or a drug given twice."""
-    from o2diffusion.tables import DataError
+    from o2diffusion.tables import DataError, suffix_of
     from o2diffusion.verbs.refill import read_table
 
     if file is None:
@@ -166,7 +174,8 @@ def structures(file: Path | None) -> dict[str, str] | None:
     bad = table["drug"].isna() | table["smiles"].isna() | table["drug"].duplicated()
     if bad.any():
         row = int(bad.to_numpy().argmax())
-        msg = f"{file}: row {row + 1}: expected a drug, once, and its SMILES, got {table['drug'].iloc[row]!r}"
+        first = 1 if suffix_of(file) == ".parquet" else 2  # a text's header is its row 1
+        msg = f"{file}: row {row + first}: expected a drug, once, and its SMILES, got {table['drug'].iloc[row]!r}"
         raise DataError(msg)
     return dict(zip(table["drug"].astype(str), table["smiles"].astype(str), strict=True))
 

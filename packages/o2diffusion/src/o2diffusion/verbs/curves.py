@@ -13,8 +13,6 @@ from o2diffusion.verbs import common, models
 if TYPE_CHECKING:
     import pandas as pd
 
-    from o2diffusion.oxygen_model import OxygenModel
-
 DrawsOut = Annotated[
     Path | None, typer.Option("--draws-out", metavar="G", help="Table for every single draw.")
 ]
@@ -26,6 +24,15 @@ FitHere = Annotated[bool, typer.Option("--fit-here", help="Adapt the model to th
 FitOut = Annotated[
     Path | None, typer.Option("--fit-out", metavar="DIR", help="With --fit-here: keep that model.")
 ]
+Drug = Annotated[str | None, typer.Option("--drug", help="A drug of the training table.")]
+Concentration = Annotated[
+    float | None, typer.Option("--concentration", min=0, help="[uM]; 0 is the control.")
+]
+Replicates = Annotated[int, typer.Option("--replicates", min=1, max=4, help="Curves that belong together.")]
+Hours = Annotated[
+    float | None, typer.Option("--hours", help="Duration [h]; without it, the training table's.")
+]
+Unit = Annotated[str | None, typer.Option("--unit", help="Of oxygen; one of the training table's.")]
 Changes = Annotated[
     str, typer.Option("--media-changes", metavar="H,H,...", help="Times [h]; all bring medium with the drug.")
 ]
@@ -53,6 +60,8 @@ def impute(
     """Fill every missing time of a table: mean and quantiles of joint draws, in the table's unit."""
     if not common.writable(out, draws_out, force=force, resume=resume):
         return
+    from o2diffusion.verbs.streams import keys_of, write_filled  # loads torch: not before what may be refused
+
     directory, keys = common.model_and_keys(words)
     if fit_out is not None:
         if not fit_here:
@@ -62,29 +71,15 @@ def impute(
     model = common.the_model(directory, device, None if fit_here else smiles)
     chosen = models.plan(config, keys, seed=seed, device=device, start=model)
     if fit_here:
+        goes_on = resume and fit_out is not None
         model = models.fit(
-            data,
-            events,
-            chosen,
-            fit_out,
-            start=model,
-            smiles=smiles,
-            resume=resume and fit_out is not None,
-            force=force,
-        )
-        model = model.to(device)
+            data, events, chosen, fit_out, start=model, smiles=smiles, resume=goes_on, force=force
+        ).to(device)
     count = chosen.sampling.draws if draws is None else draws
-    rows = _fill(
-        model,
-        data,
-        events,
-        out,
-        draws_out,
-        draws=count,
-        every=every,
-        seed=chosen.seed,
-        unknown_drug=unknown_drug,
+    filled = model.impute_iter(
+        data, events, draws=count, every=every, seed=chosen.seed, unknown_drug=unknown_drug
     )
+    rows = write_filled(common.speaking(filled, lambda: model.notes), keys_of(data), out, draws_out)
     if not rows:
         common.say(
             f"note: no oxygen is missing in this table: {out} is a header without rows "
@@ -93,42 +88,15 @@ def impute(
     typer.echo(f"{out}: {rows} times filled with {count} draws")
 
 
-def _fill(
-    model: OxygenModel,
-    data: Path,
-    events: Path | None,
-    out: Path,
-    draws_out: Path | None,
-    *,
-    draws: int,
-    every: float | None,
-    seed: int,
-    unknown_drug: bool,
-) -> int:
-    """Stream a table through the model; the number of filled samples."""
-    from o2diffusion.verbs.streams import keys_of, write_filled
-
-    filled = model.impute_iter(data, events, draws=draws, every=every, seed=seed, unknown_drug=unknown_drug)
-    return write_filled(common.speaking(filled, lambda: model.notes), keys_of(data), out, draws_out)
-
-
 def generate(
     *,
     words: common.Words,
-    drug: Annotated[str | None, typer.Option("--drug", help="A drug of the training table.")] = None,
-    concentration: Annotated[
-        float | None, typer.Option("--concentration", min=0, help="[uM]; 0 is the control.")
-    ] = None,
-    replicates: Annotated[
-        int, typer.Option("--replicates", min=1, max=4, help="Curves that belong together.")
-    ] = 4,
+    drug: Drug = None,
+    concentration: Concentration = None,
+    replicates: Replicates = 4,
     media_changes: Changes = "",
-    hours: Annotated[
-        float | None, typer.Option("--hours", help="Duration [h]; without it, the training table's.")
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option("--unit", help="Of oxygen; one of the training table's.")
-    ] = None,
+    hours: Hours = None,
+    unit: Unit = None,
     draws: common.Draws = None,
     out: common.Out,
     events_out: EventsOut = None,

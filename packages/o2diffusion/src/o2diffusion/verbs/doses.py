@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,6 +29,11 @@ Blanks = Annotated[
     list[str],
     typer.Option("--blank", metavar="NAME", help="Series or drug to subtract from rates; may be repeated."),
 ]
+SummariesOut = Annotated[
+    Path | None,
+    typer.Option("--summaries-out", metavar="G", help="Table for the summary of every replicate."),
+]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="P", help="Picture of the fits.")]
 
 
 def dose_response(
@@ -42,11 +46,8 @@ def dose_response(
     window: Window = None,
     blanks: Blanks = [],  # noqa: B006 - typer reads it, nobody changes it
     every: common.Every = None,
-    summaries_out: Annotated[
-        Path | None,
-        typer.Option("--summaries-out", metavar="G", help="Table for the summary of every replicate."),
-    ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="P", help="Picture of the fits.")] = None,
+    summaries_out: SummariesOut = None,
+    plot: Plot = None,
     draws: common.Draws = None,
     unknown_drug: common.UnknownDrug = False,
     smiles: common.Smiles = None,
@@ -62,21 +63,15 @@ def dose_response(
     from o2diffusion.summaries import summarise
     from o2diffusion.tables import write_table
 
-    if not common.writable(out, summaries_out, force=force, resume=resume):
+    if not common.writable(out, summaries_out, figure=plot, force=force, resume=resume):
         return
-    if plot is not None:
-        common.picture(plot, force=force)
     span = hours_of(window)
     directory, keys = common.model_and_keys(words)
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
     model = common.the_model(directory, device, smiles)
+    count = chosen.sampling.draws if draws is None else draws
     filled = model.impute_iter(
-        data,
-        events,
-        draws=chosen.sampling.draws if draws is None else draws,
-        every=every,
-        seed=chosen.seed,
-        unknown_drug=unknown_drug,
+        data, events, draws=count, every=every, seed=chosen.seed, unknown_drug=unknown_drug
     )
     kind: Kind = summary.replace("-", "_")  # pyright: ignore[reportAssignmentType]
     found = summarise(
@@ -98,8 +93,7 @@ def _draw(found: Summaries, file: Path, *, seed: int) -> None:
     from o2diffusion.dose import fit_doses
     from o2diffusion.plots import plot_doses
 
-    first = found.keys["window"].to_numpy() == found.keys["window"].min()
-    part = replace(found, keys=found.keys[first].reset_index(drop=True), draws=found.draws[first])
+    _, part = found.windows()[0]
     row = part.keys.iloc[0]
     save(plot_doses(fit_doses(part, seed=seed), summary=row["summary"], unit=row["unit"]), file)
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from o2diffusion.config import Config
     from o2diffusion.oxygen_model import OxygenModel
 
-RECIPE = "config.yaml"
 DEFAULT = "default"
 Start = Annotated[
     str | None,
@@ -96,7 +95,7 @@ def fit(
         notes=notes,
     )
     if out is not None and ranks.first():
-        save(model.config, out / RECIPE)
+        save(model.config, out / common.RECIPE)
     return model
 
 

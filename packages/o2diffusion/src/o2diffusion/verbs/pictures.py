@@ -39,6 +39,16 @@ GeneratedEvents = Annotated[
 Names = Annotated[
     list[str], typer.Option("--series", metavar="NAME", help="Only this series or drug; may be repeated.")
 ]
+Tasks = Annotated[
+    str | None, typer.Option("--tasks", help="For calibration: ways to hide cells; without it, a,b.")
+]
+USES = {  # of what not every kind of picture needs
+    "curves": ("--data", "--events", "--filled"),
+    "profiles": ("--profiles",),
+    "calibration": ("a model", "--data", "--events", "--tasks", "--unknown-drug"),
+    "generated": ("--data", "--events", "--generated", "--generated-events"),
+}
+TASKS = "a,b"
 DEMO = Path("runs/demo/o2diffusion")
 
 
@@ -52,7 +62,7 @@ def plot(
     profiles: ProfileFile = None,
     generated: Generated = None,
     generated_events: GeneratedEvents = None,
-    tasks: Annotated[str, typer.Option("--tasks", help="For calibration: ways to hide cells.")] = "a,b",
+    tasks: Tasks = None,
     names: Names = [],  # noqa: B006 - typer reads it, nobody changes it
     out: Annotated[Path, typer.Option("--out", metavar="P", help="Picture (.png, .svg, .pdf).")],
     unknown_drug: common.UnknownDrug = False,
@@ -64,14 +74,18 @@ def plot(
     from cytosol.figures import save
 
     common.picture(out, force=force)
+    directory, keys = common.model_and_keys(words)
+    given = {"a model": directory, "--data": data, "--events": events, "--filled": filled}
+    given |= {"--profiles": profiles, "--generated": generated, "--generated-events": generated_events}
+    _refuse_unused(kind, given | {"--tasks": tasks, "--unknown-drug": unknown_drug, "config keys": keys})
     if kind == "profiles":
         figure = _profiles(_needed(kind, "--profiles", profiles), names)
     else:
         conditions = _chosen(common.conditions_of(_needed(kind, "--data", data), events, seed or 0), names)
         if kind == "calibration":
-            directory, _ = common.model_and_keys(words)
             model = common.the_model(directory, device)
-            figure = _calibration(model, conditions, tasks, seed=seed or 0, unknown=unknown_drug)
+            asked = TASKS if tasks is None else tasks
+            figure = _calibration(model, conditions, asked, seed=seed or 0, unknown=unknown_drug)
         elif kind == "generated":
             from o2diffusion.check_plots import plot_generated
 
@@ -83,6 +97,14 @@ def plot(
             figure = _curves(conditions, filled)
     save(figure, out)
     typer.echo(str(out))
+
+
+def _refuse_unused(kind: str, given: dict[str, object]) -> None:
+    """Refuse what this kind of picture does not read."""
+    unused = [name for name, value in given.items() if value and name not in USES[kind]]
+    if unused:
+        msg = f"--kind {kind}: does not use {', '.join(unused)}; leave that out, or choose another --kind"
+        raise ValueError(msg)
 
 
 def _needed(kind: str, option: str, file: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ LEVELS = np.linspace(0.0, 1.0, 21)  # at these a quantile of 21 sorted values is
 
 
 def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame:
-    """A table that a verb wrote, ids as text; `DataError` where a column is missing."""
+    """A table that a verb wrote, ids as text; `DataError` where it cannot be read or a column is missing."""
     with reading(str(file)):
         if suffix_of(file) == ".parquet":
             table = pd.read_parquet(file)
@@ -32,11 +33,16 @@ def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame:
             table = pd.read_csv(
                 file, dtype=dict.fromkeys(TEXTS, "string"), keep_default_na=False, na_values=[""]
             )
-    missing = [name for name in required if name not in table.columns]
-    if missing:
-        msg = f"{file}: expected the columns {', '.join(required)}, missing {', '.join(missing)}"
-        raise DataError(msg)
+    _require(table, file, required)
     return table
+
+
+def _require(table: pd.DataFrame, file: Path, columns: Sequence[str]) -> None:
+    """Refuse a table without one of these columns."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        msg = f"{file}: expected the columns {', '.join(columns)}, missing {', '.join(missing)}"
+        raise DataError(msg)
 
 
 def as_filled(conditions: Sequence[Condition], file: Path) -> list[Filled | Condition]:
@@ -54,7 +60,8 @@ def as_filled(conditions: Sequence[Condition], file: Path) -> list[Filled | Cond
         ).reset_index()
         values = table.drop(columns=[c for c in (*IDS, "time_h") if c in table.columns]).to_numpy(float)
     else:
-        known = read_table(file, list(QUANTILES))[list(QUANTILES)].to_numpy(float)
+        _require(table, file, list(QUANTILES))
+        known = table[list(QUANTILES)].to_numpy(float)
         values = (
             np.stack([np.interp(LEVELS, list(QUANTILES.values()), row) for row in known])
             if len(known)
@@ -98,8 +105,6 @@ def _placed(
     condition: Condition, at: np.ndarray, column: np.ndarray
 ) -> tuple[Condition, np.ndarray, np.ndarray]:
     """The condition with the times `at` (m,) added where it has none, and the rows (m,) and columns (m,) of them."""
-    from dataclasses import replace
-
     every = np.unique(np.concatenate([condition.time_h, at]))
     old, row = np.searchsorted(every, condition.time_h), np.searchsorted(every, at)
     shape = (len(every), condition.oxygen.shape[1])

@@ -59,6 +59,11 @@ def profile(
         msg = "--events: belongs to a table; give --data too"
         raise ValueError(msg)
     directory, keys = common.model_and_keys(words)
+    asks_model = data is None or directory is not None or bool(drugs or concentrations)
+    for option, given in (("--smiles", smiles is not None), ("--unknown-drug", unknown_drug)):
+        if given and not asks_model:
+            msg = f"{option}: is about what a model has learned; name its directory or a --drug too"
+            raise ValueError(msg)
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
     parts = []
     if data is not None:
@@ -68,7 +73,7 @@ def profile(
     elif event_kinds:
         msg = "--event-kind: chooses among a table's events; give --data and --events too"
         raise ValueError(msg)
-    if data is None or directory is not None or drugs or concentrations:
+    if asks_model:
         model = common.the_model(directory, device, smiles)
         parts.append(_believed(model, drugs, concentrations, unknown=unknown_drug))
     table = pd.concat(parts, ignore_index=True)
@@ -99,8 +104,9 @@ def _believed(
     """The responses that a model has learned."""
     from o2diffusion.profiles import model_profiles
 
-    if drugs and not model.facts.drugs:
+    if (drugs or concentrations) and not model.facts.drugs:
         common.say("note: the model was trained without drugs: --drug and --concentration are unused")
+        drugs, concentrations = [], []  # a file must not say what its curves do not know
     found = model_profiles(model, drugs or None, concentrations or None, unknown_drug=unknown)
     common.say_all(model.facts.note_unknown((drug, None) for drug in drugs))
     found.insert(0, "of", "model")

@@ -14,8 +14,6 @@ from o2diffusion.verbs import common
 if TYPE_CHECKING:
     from o2diffusion.simulation import Simulation
 
-RECIPE = "config.yaml"  # written last: a directory that has it is complete
-
 
 def simulate(
     *,
@@ -40,7 +38,7 @@ def simulate(
 
     cli.refuse_existing(out, force=force, resume=resume)
     chosen = common.recipe(Config, config, overrides, seed=seed)
-    if resume and (out / RECIPE).exists():
+    if resume and (out / common.RECIPE).exists():
         common.say(f"{out} is there and complete: nothing to do (--force makes it anew)")
         return
     made = run(chosen.simulation, seed=chosen.seed)
@@ -52,7 +50,7 @@ def simulate(
         ("responses", made.responses),
     ):
         write_table([frame], out / f"{name}.{table_format}")
-    save(chosen, out / RECIPE)
+    save(chosen, out / common.RECIPE)
     typer.echo(_made(made, out, table_format))
 
 
