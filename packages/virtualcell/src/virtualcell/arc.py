@@ -51,6 +51,7 @@ def from_arc_state_dict(
 ) -> StateEmbeddingModel:
     """A network in evaluation mode with the weights of arc-state's `StateEmbeddingModel`; unmasked it gives the same.
 
+    state_dict: floats by name, of which their shapes tell the sizes (`encoder.0.weight` (d, t), `cls_token` (1, t)).
     nhead: its attention heads, which no shape tells. own_tokens: False takes `src` as it is made there, with the CLS
     vector in slot 0 and, where it knows datasets, the dataset's in the last (`counts` are then without that slot);
     True keeps these two vectors here, and `src` has zeros in slot 0 and no slot at the end. `words`: dropout,

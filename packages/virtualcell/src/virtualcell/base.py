@@ -87,7 +87,10 @@ class BaseEnhancedModel(StateEmbeddingModel):
         dataset_nums: Tensor | None = None,
         **inputs: Any,
     ) -> EnhancedOutput:
-        """As the network's, and `info`: what each part tells, by its name. Inputs of None count as absent."""
+        """As the network's: `(b, n, o)`, `(b, o)`, `(b, o)` or None, and `info`: what each part tells, by its name.
+
+        Inputs of None count as absent. Raises ValueError, in one line, for what does not fit or is misspelt.
+        """
         checks.batch(src, mask, self.shape["token_dim"])
         changes = self._changes(mask, inputs)
         h = self._with_dataset(self._tokens(src, mask, counts), dataset_nums)
@@ -103,7 +106,7 @@ class BaseEnhancedModel(StateEmbeddingModel):
         table: Tensor | None = None,
         **inputs: Any,
     ) -> Tensor:
-        """The cells' embeddings alone, as the network's `embed`."""
+        """The cells' embeddings `(b, o)` of length 1 alone, as the network's `embed`; what parts change is in them."""
         h = self._with_dataset(self._input(src, mask, counts, table), dataset_nums)
         h = self._through(h, mask, self._changes(mask, inputs), first_only=True)
         return self._embedding(self.decoder(h[:, 0]))

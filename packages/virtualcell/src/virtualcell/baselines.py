@@ -34,19 +34,19 @@ def run(known: Populations, context: str, perturbation: str) -> dict[str, np.nda
 
 
 def no_change(known: Populations, context: str, perturbation: str) -> np.ndarray:
-    """Control cells, as they are."""
+    """Control cells as they are: a change (g,) of 0."""
     del context, perturbation
     return np.zeros(len(known.genes))
 
 
 def mean_delta(known: Populations, context: str, perturbation: str) -> np.ndarray | None:
-    """The mean change that the same perturbation makes in other contexts, each counted once."""
+    """The mean change (g,) that the same perturbation makes in other contexts, each counted once; None without any."""
     others = _others(known, context, perturbation)
     return np.mean([known.delta(other, perturbation) for other in others], axis=0) if others else None
 
 
 def nearest_delta(known: Populations, context: str, perturbation: str) -> np.ndarray | None:
-    """The change in the other context whose control cells are nearest: Euclidean, of their means."""
+    """The change (g,) in the other context whose mean of control cells is nearest (Euclidean); None without any."""
     others = _others(known, context, perturbation)
     if not others:
         return None
@@ -58,9 +58,10 @@ def nearest_delta(known: Populations, context: str, perturbation: str) -> np.nda
 def ridge(
     known: Populations, context: str, perturbation: str, *, components: int, alpha: float
 ) -> np.ndarray | None:
-    """The change of each gene by ridge regression on the principal components of control cells' means.
+    """The change of each gene (g,) by ridge regression (Hoerl & Kennard 1970) on control cells' principal components.
 
-    Components of the controls of all other contexts, not scaled, at most as many as there are; the intercept is free.
+    Components of the mean controls of all other contexts, not scaled, at most as many as there are; the intercept is
+    free. None where fewer than two other contexts have the perturbation.
     """
     others = _others(known, context, perturbation)
     if len(others) < 2:
@@ -77,7 +78,7 @@ def ridge(
 
 
 def mean_of_perturbations(known: Populations, context: str, perturbation: str) -> np.ndarray | None:
-    """The mean change of all perturbations: of the same context where it has any, else of all others.
+    """The mean change (g,) of all perturbations: of the same context where it has any, else of all others.
 
     None where this one is the only perturbation there is: it would be `mean_delta` by another name.
     """
@@ -93,7 +94,10 @@ def mean_of_perturbations(known: Populations, context: str, perturbation: str) -
 
 
 def additive(known: Populations, context: str, perturbation: str) -> np.ndarray | None:
-    """For a combination: the sum of the changes of its parts, each of the same context, else the mean of others."""
+    """For a combination: the sum (g,) of the changes of its parts, each of the same context, else the mean of others.
+
+    None for a single perturbation, and where a part was seen nowhere.
+    """
     parts = known.parts(perturbation)
     if len(parts) < 2:
         return None

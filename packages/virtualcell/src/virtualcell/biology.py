@@ -39,10 +39,11 @@ def biology_of(
     *,
     genes: Sequence[str],
 ) -> tuple[Biology, BaseEnhancedLoader | None]:
-    """What a model's parts read, and the loader that made it; controls: rows of untouched cells by context.
+    """What a model's parts read, and the loader that made it; controls: rows (n,) of untouched cells by context.
 
-    annotations: files or what was read of them, by `pathways`, `network`, `compartments`. A part without its annotation
-    is a DataError of its loader; one that no part reads still tells of perturbations that were never seen.
+    annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and a network that
+    no part reads still tell of perturbations that were never seen. genes: of training, the tokens.
+    Raises DataError: an unknown model or annotation, compartments that no part reads, as `BaseEnhancedLoader.fit`.
     """
     if model not in (PLAIN, *MODELS):
         refuse(f"model: expected one of {', '.join(MODELS)} or {PLAIN}, got {model!r}")
@@ -70,7 +71,7 @@ def biology_of(
 
 
 def population_words(batch: Mapping[str, Tensor], reads: Sequence[str]) -> dict[str, Tensor]:
-    """Inputs of a population: the mean of its cells'."""
+    """Inputs (...) of a population: the mean of those of its cells (b, ...), of the words that are read."""
     return {
         word: batch[word].float().mean(0)
         for word in OF_CELLS

@@ -34,7 +34,7 @@ MOST = len(COLOURS)
 def grid(
     rows: int, columns: int, *, title: str, note: str = "", panel: tuple[float, float] = (3.6, 3.4)
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of panels (rows, columns) of so many inches."""
+    """A figure and its Axes (rows, columns); panel: width and height of one [inch]."""
     from matplotlib.figure import Figure
 
     width = max(columns * panel[0] + 0.6, 6.4)
@@ -55,11 +55,11 @@ def columns_of(panels: int) -> int:
 
 
 def bars(
-    axes: Axes, names: list[str], values: np.ndarray, *, label: str, colours: list[str] | str = BLUE
+    axes: Axes, names: list[str], values: np.ndarray, *, label: str
 ) -> None:
-    """Horizontal bars, the first on top, names at their left and values at their ends."""
+    """Horizontal bars of values (m,), the first on top, names at their left and values at their ends."""
     at = np.arange(len(names))[::-1]
-    drawn = axes.barh(at, values, color=colours, height=0.72)
+    drawn = axes.barh(at, values, color=BLUE, height=0.72)
     axes.set_yticks(at, [short(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=9)
@@ -69,7 +69,7 @@ def bars(
 
 
 def name_dots(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    """Names beside dots, joined to them by thin lines, no two on each other; the limits of the axes are set."""
+    """Names beside dots at x and y (m,), joined by thin lines, no two on each other; the axes have their limits."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     step, move = 0.055 * (high - low), 0.11 * (right - left)
     height, order = np.array(y, dtype=float), np.argsort(y)

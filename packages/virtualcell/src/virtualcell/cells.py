@@ -45,7 +45,7 @@ class About:
         return self._made["text", key]
 
     def names(self, key: str) -> np.ndarray:
-        """As labels, of which none may be blank either."""
+        """As `labels`; DataError for one that is blank, too."""
         found = self.labels(key)
         blank = np.array([not text.strip() for text in found.tolist()])
         if blank.any():

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def read_compartments(path: str | os.PathLike[str]) -> GeneSets:
-    """Compartments in the order of their names, each with its genes; rows given twice are taken once."""
+    """Compartments in the order of their names, each with its genes; rows given twice are taken once.
+
+    Raises DataError, as `read_table`, and for a table without rows.
+    """
     table = read_table(path, ("gene", "compartment"))
     sets: dict[str, dict[str, None]] = {}
     for _, (gene, compartment) in table.rows("gene", "compartment"):

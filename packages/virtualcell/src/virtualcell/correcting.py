@@ -66,9 +66,10 @@ def held_share(
     words: Sequence[Mapping[str, Tensor]],
     fit: Callable[[Sequence[Lesson]], Correction],
 ) -> float:
-    """The share of their correction, 0 to 1, by which held-out lessons are predicted best; 0 for one context.
+    """The share of their correction, a scalar, by which held-out lessons are predicted best: 0 to 1, 0 for one context.
 
-    Least squares of what simple predictions lack on what a correction of the other contexts' lessons adds.
+    Least squares of what simple predictions lack on what a correction of the other contexts' lessons adds. words: of
+    each lesson, the inputs of its population as `Correction.stages` takes them.
     """
     above = below = 0.0
     parts = folds(lessons)

@@ -48,7 +48,7 @@ _KINDS = {"log": "log values", "linear": "normalised values"}
 class EmbeddingModel:
     """A trained network with the loader that makes its batches. history: of the training, None in a loaded one."""
 
-    net: EmbeddingNet
+    net: EmbeddingNet  # in evaluation mode
     loader: BaseEnhancedLoader
     config: EmbeddingConfig
     facts: dict[str, Any]  # plain JSON: cells, batches, steps
@@ -84,7 +84,7 @@ class EmbeddingModel:
         return np.concatenate(found)
 
     def seen(self, batch: dict[str, torch.Tensor], present: np.ndarray) -> Seen:
-        """All of a batch of cells; genes that their file does not have are not known."""
+        """All of a batch of cells, with the loader's words; present (g,) bool: the genes that their file has."""
         at = {word: x.to(self.net.log_rate.device) for word, x in batch.items()}
         values = dense(at["counts"], at["gene_ids"], len(self.net.log_rate))
         known = torch.from_numpy(present).to(values.device).expand_as(values)
@@ -148,7 +148,10 @@ def fit_embedding(
 def made_loader(
     source: CellSource, config: EmbeddingConfig, annotations: dict[str, Any], vectors: Any
 ) -> BaseEnhancedLoader:
-    """The loader of the configuration's model, fitted; its counts are log1p of counts per total and nothing else."""
+    """The loader of the configuration's model, fitted; its counts are log1p of counts per total and nothing else.
+
+    Raises DataError for annotations that the model does not read, and as `BaseEnhancedLoader.fit`.
+    """
     kind = loader_for(config.model)
     known = {f"{name}" for step in kind.steps for name in getattr(step.Options, "__dataclass_fields__", ())}
     words = {}
@@ -191,7 +194,7 @@ def made_net(
     *,
     batches: int = 0,
 ) -> EmbeddingNet:
-    """A fresh network of the configuration, as the seed has it."""
+    """A fresh network of the configuration, as the seed has it; share (g,) and values (m, g): of `moments`."""
     words: dict[str, Any] = {w: value for w, value in model_words(loader).items() if w != "num_datasets"}
     own = config.network
     cls = models.MODELS.get(config.model, StateEmbeddingModel)

@@ -92,7 +92,7 @@ class Told:
         self.of_groups: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
 
     def add(self, told: dict[str, dict[str, torch.Tensor]], ids: np.ndarray, mask: np.ndarray) -> None:
-        """What was told of a batch whose tokens are these genes."""
+        """What was told of a batch; ids (b, n): the gene of each token, -1 for none; mask (b, n) bool, True = real."""
         real = mask & (ids >= 0)
         np.add.at(self.count, ids[real], 1)
         for part, info in told.items():
@@ -119,7 +119,7 @@ class Told:
     def tables(
         self, cell: BaseEnhancedModel, names: pd.Index | None, labels: np.ndarray | None
     ) -> dict[str, pd.DataFrame]:
-        """All tables; names: of the cells."""
+        """All tables. names: of the n cells; labels (n,): their groups, for the tables `cells_by` and `pathways_by`."""
         made = {"parts": gates_of(cell)}
         cells = pd.DataFrame({word: np.concatenate(own) for word, own in self.of_cells.items()}, index=names)
         if cells.shape[1]:

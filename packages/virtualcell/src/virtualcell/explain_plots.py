@@ -24,7 +24,10 @@ NOTE = "What a part says counts as far as its gate is open (first panel; 0 is sh
 
 
 def plot_explained(tables: Mapping[str, pd.DataFrame], *, title: str = "What the parts say") -> Figure:
-    """All panels that these tables give: gates, pathways, compartments, noise, times, resources, memory, scales."""
+    """All panels that these tables give: gates, pathways, compartments, noise, times, resources, memory, scales.
+
+    Raises DataError where there is no table that can be drawn.
+    """
     panels = []
     if "parts" in tables:
         gates = _column(tables["parts"], "gate")

@@ -39,7 +39,10 @@ class Features:
         return match_genes(self.genes, about.genes.tolist(), about.others, what=about.name).index
 
     def raw(self, cells: Cells, places: np.ndarray) -> np.ndarray:
-        """Values as they are stored (b, g) float32; 0 for genes that the source does not have."""
+        """Values as they are stored (b, g) float32; 0 for genes that the source does not have.
+
+        places: (g,), as `places` has them. Raises DataError for a second modality of another width than in fitting.
+        """
         dense = np.asarray(cells.counts.toarray(), dtype=np.float32)
         same = len(places) == dense.shape[1] and (places == np.arange(len(places))).all()
         made = dense if same else np.where(places >= 0, dense[:, places], np.float32(0))
@@ -54,7 +57,10 @@ class Features:
 def chosen(
     cells: Cells, config: LoaderConfig, genes: Sequence[str] | None
 ) -> tuple[Features, tuple[str, ...]]:
-    """The features: the genes asked for, or the most variable of those in the file where they are too many."""
+    """The features: the genes asked for, or the most variable of those in the file where they are too many; and notes.
+
+    Raises DataError where none of the genes asked for is there.
+    """
     about, notes = cells.about, []
     names = about.genes.tolist()
     if genes is not None:

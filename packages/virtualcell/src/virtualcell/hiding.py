@@ -49,7 +49,11 @@ def split(
     step: int,
     first: int = 0,
 ) -> Split:
-    """Hide counts of a batch; the randomness of a cell hangs on its place in the step, `first + i`, alone."""
+    """Hide counts of a batch; the randomness of a cell hangs on its place in the step, `first + i`, alone.
+
+    batch: of a loader, with raw_counts and gene_ids (b, n) and total_counts (b,). genes: how many there are, g.
+    target_sum: counts that a cell is brought to before the logarithm.
+    """
     raw, ids, total = (batch[word].cpu() for word in ("raw_counts", "gene_ids", "total_counts"))
     drawn = [
         _drawn(row, options, step_generator(seed, step, first + i))
@@ -70,7 +74,7 @@ def split(
 
 
 def gathered(batch: dict[str, Tensor], found: Split, words: tuple[str, ...]) -> dict[str, Tensor]:
-    """The words of a batch at the tokens that are looked at; words of whole cells as they are."""
+    """The words of a batch at the k tokens that are looked at, (b, k, ...); those of whole cells, (b, ...), stay."""
     made = {word: batch[word] for word in words if word in batch}
     for word in (*TOKEN_WORDS, "gene_ids"):
         if word in made:

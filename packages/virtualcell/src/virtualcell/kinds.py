@@ -26,7 +26,8 @@ _SAYS = {
 def check_values(block: sparse.csr_matrix, cell: Callable[[int], str], genes: np.ndarray, where: str) -> None:
     """Refuse NaN, infinite, negative and too large values, indices beyond the genes, and cells without any count.
 
-    cell: the name of a row of this block. Raises DataError that names the cell, and the gene where there is one.
+    block: (b, g). cell: the name of a row of this block. genes: (g,) their names. Raises DataError that names the cell,
+    and the gene where there is one.
     """
     n_genes = block.shape[1]
     if len(block.indices) and not (block.indices.min() >= 0 and block.indices.max() < n_genes):
@@ -56,7 +57,7 @@ def _row(block: sparse.csr_matrix, at: int) -> int:
 def recognised(
     sample: sparse.csr_matrix, declared: Kind | Literal["auto"], where: str, cell: Callable[[int], str]
 ) -> tuple[Kind, str]:
-    """The kind of a sample of checked cells and a note of it; a declared kind that cannot be is a DataError."""
+    """The kind of a sample (m, g) of checked cells and a note of it; a declared kind that cannot be is a DataError."""
     values = sample.data
     whole = bool((values == np.rint(values)).all())
     found: Kind = "counts" if whole else "log" if values.max(initial=0.0) <= LOG_LARGEST else "linear"
@@ -83,7 +84,7 @@ def _hint(kind: Kind) -> str:
 
 
 def per_of(sample: sparse.csr_matrix) -> float:
-    """Of which total the values are logarithms, 0 where the cells do not agree on one."""
+    """Of which total the values (m, g) are logarithms, a scalar; 0 where the cells do not agree on one."""
     raised = sample.copy()
     raised.data = np.expm1(raised.data.astype(np.float64))
     totals = np.asarray(raised.sum(axis=1)).ravel()

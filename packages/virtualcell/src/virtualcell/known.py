@@ -116,7 +116,10 @@ def refuse_foreign(
     gene_sets: Sequence[GeneSets] = (),
     vectors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Refuse a table that tells nothing of any of these names, genes and perturbations of the data."""
+    """DataError for a table that tells nothing of any of these names, genes and perturbations of the data.
+
+    vectors: (d,) by name.
+    """
     told = [(one.name, [gene for edge in one.effects for gene in edge]) for one in networks]
     told += [(one.name, [gene for members in one.sets.values() for gene in members]) for one in gene_sets]
     told += [("vectors", list(vectors))] if vectors else []

@@ -76,7 +76,10 @@ def _settings(loader: BaseEnhancedLoader) -> dict[str, Any]:
 
 
 def load_loader(path: str | os.PathLike[str]) -> BaseEnhancedLoader:
-    """A loader as it was saved, ready to make batches. BundleError, in one line, for whatever is damaged."""
+    """A loader as it was saved, ready to make batches. BundleError, in one line, for whatever is damaged.
+
+    DataError for one that an older version saved, with steps or settings that its class has no more.
+    """
     bundle = load_bundle(path, kinds=_KINDS)
     cls, extra = _KINDS[bundle.kind], bundle.extra
     settings = {name: tuple(v) if isinstance(v, list) else v for name, v in bundle.config.items()}

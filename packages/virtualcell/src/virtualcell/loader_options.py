@@ -237,7 +237,7 @@ def split(values: dict[str, Any], classes: tuple[type[Any], ...], owner: str) ->
 
 
 def plain(cfg: Any) -> dict[str, Any]:
-    """A mapping, a DictConfig or a LoaderConfig as a dict of plain values; None is empty."""
+    """A mapping, a DictConfig or a LoaderConfig as a dict of plain values, None as an empty one; DataError else."""
     if cfg is None:
         return {}
     if dataclasses.is_dataclass(cfg) and not isinstance(cfg, type):

@@ -81,7 +81,8 @@ class BaseEnhancedLoader(LoaderStats):
         """Fit every step on training cells; returns the loader itself.
 
         rows: of the training cells, all without. genes: that are tokens, else all of the file or those that vary most
-        (`max_genes`). vectors: of genes, by name (npz); without, they are made from the names. Raises DataError.
+        (`max_genes`). vectors: (t,) of genes by name, or an npz of them; without, they are made from the names.
+        Raises DataError: unknown columns or genes, annotations that do not fit, rows that are not there.
         """
         source = source if isinstance(source, CellSource) else open_cells(source)
         cells = _drawn(source, rows, self.config.fit_cells, self.config.seed)
@@ -111,7 +112,7 @@ class BaseEnhancedLoader(LoaderStats):
         datasets: tuple[str, ...],
         notes: tuple[str, ...],
     ) -> None:
-        """Take what was fitted, here or elsewhere."""
+        """Take what was fitted, here or elsewhere. vectors: (g, t) float32 of the features."""
         self.features, self.vectors, self.fitted = features, vectors, fitted
         self.datasets, self.notes = datasets, notes
         self.tally = Tally([*SEEN, *(f"{step.name}.{name}" for step in fitted for name in step.tallied)])

@@ -71,10 +71,11 @@ def mmd(
     bandwidths: Sequence[float] | None = None,
     unbiased: bool = False,
 ) -> Tensor:
-    """Squared maximum mean discrepancy of two populations, as `energy_distance`: `(...)` (Gretton et al. 2012).
+    """Squared maximum mean discrepancy of `(..., n, g)` and `(..., m, g)`: `(...)` (Gretton et al. 2012).
 
     The kernel is the mean over `bandwidths` h of exp(-d^2 / 2 h^2); None: .5, 1 and 2 times the root mean square of
-    the distances between the populations, through which no gradient goes.
+    the distances between the populations, through which no gradient goes. Masks, `unbiased` and ValueError as in
+    `energy_distance`; ValueError also for a bandwidth of 0 or less.
     """
     x, y, x_mask, y_mask = _two(x, y, x_mask, y_mask, least=2 if unbiased else 1)
     between, own, other = (torch.cdist(a, b).square() for a, b in ((x, y), (x, x), (y, y)))

@@ -60,14 +60,17 @@ def score(predicted: np.ndarray, truth: np.ndarray, control: np.ndarray) -> Scor
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of two arrays of one shape; 0 where one of them does not vary."""
+    """Pearson's correlation of two arrays (g,), or of any one shape; 0 where one of them does not vary."""
     a, b = _vary(a), _vary(b)
     size = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float(np.clip((a * b).sum() / size, -1, 1)) if size > 0 else 0.0
 
 
 def largest(delta: np.ndarray, count: int) -> np.ndarray:
-    """The genes of largest |delta|, largest first, the first of equals; genes that do not change are not among them."""
+    """Places, at most `count`, of the genes of largest |delta| (g,), largest first, the first of equals.
+
+    Genes that do not change are not among them.
+    """
     found = np.argsort(-np.abs(delta), kind="stable")[:count]
     return found[delta[found] != 0]
 

@@ -24,7 +24,10 @@ _TYPES = {"neither": NEITHER, "none": NEITHER, "other": NEITHER, "tf": TF, "targ
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges among g genes: source and target (e,) int64 places, sign (e,) +1, -1, or 0 for one that is not known."""
+    """Edges among g genes: source and target (e,) int64 places, sign (e,) +1, -1, or 0 for one that is not known.
+
+    strength: (e,) float32, above 0.
+    """
 
     source: np.ndarray
     target: np.ndarray
@@ -83,7 +86,8 @@ def read_network(path: str | os.PathLike[str], *, confidence: str = "") -> Netwo
 
     confidence: letters of the column `confidence` to keep, such as "AB"; all without. An edge given several times is
     taken once. One given with both signs has that of at least twice as many papers (`pmid`, ";" between; each row is
-    one without), else none; both are said.
+    one without), else none; both are said. Raises DataError: as `read_table`, an unknown mode, a number that is not
+    finite, no edge left.
     """
     path = checked_path(path)
     if path.suffix == ".npz" and "matrix" in (arrays := read_npz(path)):
@@ -165,7 +169,10 @@ def _of_matrix(path: Path, arrays: dict[str, np.ndarray]) -> Network:
 
 
 def read_gene_types(path: str | os.PathLike[str]) -> dict[str, int]:
-    """The type of each gene of a table `gene, type` (TF, target, both, other), by the gene's key."""
+    """The type of each gene of a table `gene, type` (TF, target, both, other), by the gene's key.
+
+    Raises DataError, as `read_table`, and for any other type.
+    """
     table = read_table(path, ("gene", "type"))
     found: dict[str, int] = {}
     for line, (gene, word) in table.rows("gene", "type"):

@@ -31,7 +31,7 @@ class Stage(Enum):
 
 
 class Room(NamedTuple):
-    """What a part must know of its network."""
+    """What a part must know of its network: its width and its attention heads."""
 
     d_model: int
     nhead: int
@@ -63,7 +63,10 @@ class Part(nn.Module):
         raise NotImplementedError
 
     def sparse(self, h: Tensor, mask: Tensor, **inputs: Any) -> tuple[Edges, Info] | None:
-        """The change of a part of the attention stage that speaks of few pairs: what `forward` says, edge by edge."""
+        """The change of a part of the attention stage that speaks of few pairs: what `forward` says, edge by edge.
+
+        `h: (b, n, d)`, `mask: (b, n)` as there; None of a part that speaks of all pairs.
+        """
         del h, mask, inputs
 
     def gate_shape(self) -> tuple[int, ...]:
@@ -101,7 +104,7 @@ class PartChanges(Changes):
         self.whole = any(part.stage is Stage.OUTPUT for part in self.parts.values())
 
     def add(self, stage: Stage, h: Tensor) -> Tensor:
-        """The hidden states, with what the parts of the stage propose."""
+        """The hidden states `(b, n, d)`, with what the parts of the stage propose."""
         change = None
         for delta in self._proposals(stage, h):
             change = delta if change is None else change + delta
@@ -109,7 +112,7 @@ class PartChanges(Changes):
         return h if change is None else h + F.pad(change, (0, 0, 0, h.shape[1] - change.shape[1]))
 
     def bias(self, h: Tensor) -> Tensor | Edges | None:
-        """The sum of the proposed scores; edges where one part alone proposes them."""
+        """The sum of the proposed scores `(b, h, n, n)`; edges where one part alone proposes them; None for none."""
         found = list(self._proposals(Stage.ATTENTION, h))
         extra = h.shape[1] - self.mask.shape[1]
         if len(found) == 1 and isinstance(found[0], Edges):

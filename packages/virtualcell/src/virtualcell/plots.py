@@ -50,7 +50,7 @@ def plot_deltas(
     *,
     title: str = "Predicted against true change",
 ) -> Figure:
-    """Predicted against true change of every gene, a panel a prediction. DataError for none, or more than 6."""
+    """Predicted against true change of every gene (g,), a panel a prediction. DataError for none, or more than 6."""
     if not 1 <= len(predicted) <= PANELS:
         refuse(f"plot: expected 1 to {PANELS} predictions, got {len(predicted)}")
     columns = columns_of(len(predicted))
@@ -82,7 +82,7 @@ def _delta(ax: Axes, one: Predicted, genes: Sequence[str] | np.ndarray) -> None:
 def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth") -> Figure:
     """Scores of every method of a table of `evaluation`, a panel a score; of the ridges the best alone.
 
-    A method that answered a part of the questions says how many.
+    A method that answered a part of the questions says how many. DataError for a table without any score.
     """
     from virtualcell.evaluation import best_ridge
 
@@ -157,7 +157,10 @@ def project(embedding: np.ndarray, *, kind: str = "tsne", seed: int = 0) -> np.n
 def plot_embedding(
     points: np.ndarray, labels: Mapping[str, Sequence[Any] | np.ndarray], *, title: str = "Embedding"
 ) -> Figure:
-    """Cells (n, 2) coloured by each of the labels, a panel a column: words in colours, numbers on a scale."""
+    """Cells (n, 2) coloured by each of the labels (n,), a panel a column: words in colours, numbers on a scale.
+
+    Raises DataError for no column, more than 6, or one of another length.
+    """
     if not 1 <= len(labels) <= PANELS or any(len(own) != len(points) for own in labels.values()):
         refuse(f"plot: expected 1 to {PANELS} columns of {len(points)} labels, got {list(labels)}")
     columns = columns_of(len(labels))

@@ -179,7 +179,10 @@ def populations_of(
     control: str = CONTROL,
     key: str = PERTURBATION,
 ) -> Populations:
-    """As `read_populations`, of what was done to each cell (`done_to`) and where, (n,) text. key: of the labels."""
+    """As `read_populations`, of what was done to each cell (`done_to`) and where, (n,) text. key: of the labels.
+
+    Raises DataError where no cell is a control.
+    """
     done = labels
     if control not in set(done.tolist()):
         refuse(

@@ -124,7 +124,10 @@ class Responder:
         return [f"{source.about.name}: no obs[{key!r}]: {taken}" for key in missing]
 
     def at_rest(self, source: CellSource, context: str | None) -> np.ndarray:
-        """Rows of the untouched cells of a context. DataError for none, or for several contexts and none named."""
+        """Rows (n,) int64 of the untouched cells of a context.
+
+        Raises DataError: no such cells, several contexts and none named, a context that the model cannot tell apart.
+        """
         about, keys = source.about, self.keys
         keep = np.ones(len(source), dtype=bool)
         if about.has(keys["condition_key"]):
@@ -176,7 +179,8 @@ def fit_responder(
     condition_key: the column of obs that says what was done to a cell, as `populations.condition_column` has it.
     context_key: a column, or several with commas between (`cell_type,time`). dose_key: a column of numbers.
     annotations: files or what was read of them, by `pathways`, `network`, `compartments`; pathways and network also say
-    which perturbations are alike, so that one that was never seen can be asked for. vectors: of perturbations, by name.
+    which perturbations are alike, so that one that was never seen can be asked for. vectors: (d,) of perturbations, by
+    name. Raises DataError: no such columns, no control cells beside perturbed ones, tables that share no name.
     """
     from virtualcell.learning import learn  # with Lightning: who predicts does not wait for it
 

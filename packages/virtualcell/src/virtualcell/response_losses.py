@@ -31,7 +31,7 @@ def squared_error(values: Tensor, target: Tensor, real: Tensor, weight: Tensor |
 
 
 def amount_scored(real: Tensor, weight: Tensor | None = None) -> Tensor:
-    """What `squared_error` is the mean over: the number of scored genes of a batch, or their weight, ()."""
+    """What `squared_error` is the mean over: how many genes `real: (b, n)` scores, or their weight, a scalar."""
     if weight is None:
         return real.sum()
     weight = weight if weight.ndim == 2 else weight[:, None]

@@ -28,8 +28,8 @@ PLAIN = "StateEmbeddingModel"
 class Biology:
     """What the parts of a cell model are told.
 
-    model: its name. sizes: constructor words that are numbers. of_genes: tables (g, ...) of constructor words, and
-    inputs (g, ...) of the network by gene. of_context: inputs of a population, by its context.
+    model: its name. sizes: constructor words that are numbers. tables: those that are tables of genes, (g, ...).
+    of_genes: inputs (g, ...) of the network by gene. of_context: inputs of a population, by its context.
     """
 
     model: str = PLAIN
@@ -54,7 +54,10 @@ class Biology:
 
 
 def build(biology: Biology, features: int, genes: np.ndarray, options: RowNetOptions) -> ResponseNet:
-    """The untrained network. ValueError for a model that is none of the twelve nor the plain one."""
+    """The untrained network, of so many features a gene and of `genes: (t - 1,)` int64, the places of its tokens.
+
+    Raises DataError for a model that is none of the twelve nor the plain one.
+    """
     kinds: dict[str, Callable[..., Any]] = {PLAIN: StateEmbeddingModel, **MODELS}
     if biology.model not in kinds:
         refuse(

@@ -77,7 +77,10 @@ class RowNet:
 
 
 def chosen_genes(lessons: Sequence[Lesson], most: int) -> np.ndarray:
-    """The genes with most change and change foretold in the lessons, in their order, at most so many."""
+    """Places (t - 1,) int64 of the genes with most change and change foretold in the lessons, in their order.
+
+    most: how many there are at most.
+    """
     size = np.mean([np.abs(lesson.delta) + np.abs(lesson.rows.base) for lesson in lessons], axis=0)
     return np.sort(np.argsort(-size, kind="stable")[:most])
 
@@ -92,7 +95,9 @@ def scales(lessons: Sequence[Lesson], genes: np.ndarray) -> tuple[np.ndarray, fl
 def tensors(
     asked: Sequence[Rows], genes: np.ndarray, scale: np.ndarray, unit: float, words: Words
 ) -> dict[str, Tensor]:
-    """What `ResponseData` takes for rows: features as vectors with long tails drawn in, the CLS slot in front."""
+    """What `ResponseData` takes for n rows: src (n, t, f), features with long tails drawn in (sign(x) ln(1 + |x|)), the
+    CLS slot in front; mask (n, t); baseline (n, t) in units of `unit`. genes, scale, words: as `RowNet` has them.
+    """
     features = np.stack([rows.features[genes] for rows in asked]) / scale
     src = np.zeros((len(asked), len(genes) + 1, len(scale)), dtype=np.float32)
     src[:, 1:] = np.sign(features) * np.log1p(np.abs(features))
@@ -111,7 +116,10 @@ def taught(
     words: Words,
     cell_words: Sequence[Mapping[str, Tensor]],
 ) -> ResponseData:
-    """Lessons as the rows that a response network learns from; a gene counts by how sure its change is."""
+    """Lessons as the n rows that a response network learns from: as `tensors`, with target and weight (n, t).
+
+    A gene counts by how sure its change is. cell_words: of each lesson, the inputs of its population.
+    """
     made = tensors([lesson.rows for lesson in lessons], genes, scale, unit, words)
     target = np.zeros(made["baseline"].shape, dtype=np.float32)
     weight = np.zeros(target.shape, dtype=np.float32)

@@ -28,7 +28,7 @@ class RowTrees:
         return np.mean(told, axis=0)
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Its arrays by name, for a bundle."""
+        """Its arrays by name, for a bundle: `name.i.` before those of each `cytosol.trees.Forest`, (trees, nodes)."""
         made: dict[str, np.ndarray] = {}
         for i, forest in enumerate(self.forests):
             made |= forest.arrays(f"{name}.{i}")
@@ -62,5 +62,5 @@ def fit_trees(lessons: Sequence[Lesson], options: TreeOptions, *, seed: int) -> 
 
 
 def trees_of(arrays: Mapping[str, np.ndarray], name: str, count: int) -> RowTrees:
-    """The trees of `RowTrees.arrays`."""
+    """`count` forests of the arrays (trees, nodes) that `RowTrees.arrays` has made under this name."""
     return RowTrees(tuple(from_arrays(arrays, f"{name}.{i}") for i in range(count)))

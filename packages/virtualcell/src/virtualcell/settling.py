@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def settle(module: nn.Module, loss: Callable[[], Tensor]) -> None:
-    """Leave out what a loss does not reach: processes that learn together wait for every gradient. Draws nothing."""
+    """Leave out what a loss, a scalar, does not reach: processes that learn together wait for every gradient.
+
+    Draws nothing from torch's generator on the CPU.
+    """
     with torch.random.fork_rng(devices=[]):
         loss().backward()
     for p in module.parameters():

@@ -36,7 +36,10 @@ class Memory(Step):
 
     @classmethod
     def fit(cls, seen: Seen, options: MemoryOptions) -> Memory:
-        """The perturbations that are remembered, and the spread of genes in each epigenetic state."""
+        """The perturbations that are remembered, and the spread of genes in each epigenetic state.
+
+        Raises DataError for states in obsm of another width, and for a history that cannot be read.
+        """
         config, about = seen.config, seen.cells.about
         words: dict[str, Any] = {"width": options.memory_dim, "key": config.memory_key}
         if config.memory_key is not None:

@@ -35,7 +35,10 @@ class Resources(Step):
 
     @classmethod
     def fit(cls, seen: Seen, options: ResourceOptions) -> Resources:
-        """Where poor and rich cells lie, and how genes follow the total."""
+        """Where poor and rich cells lie, and how genes follow the total.
+
+        Raises DataError for states in obsm of another width.
+        """
         config, about = seen.config, seen.cells.about
         for key, width in (
             (config.energy_key, options.energy_dim),
@@ -80,7 +83,7 @@ class Resources(Step):
         return {"previous_energy_state": energy, "previous_resource_state": resources}
 
     def states(self, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
-        """Energy and resources of each cell."""
+        """Energy (b, energy_dim) and resources (b, num_resource_types) of each cell, float32, in full stores."""
         words, low, high = self.words, self.arrays["low"], self.arrays["high"]
         least, most = words["range"]
         gap = np.where(high > low, high - low, 1.0)

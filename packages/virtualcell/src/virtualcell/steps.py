@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a step is fitted on: values (m, g) float32 after the steps before it, raw as they are stored,
-    and the cells they are of.
+    """What a step is fitted on: values (m, g) float32 after the steps before it, raw (m, g) as they are stored, and the
+    cells they are of. features: names, of which the first `n_genes` are genes.
     """
 
     values: np.ndarray
@@ -74,7 +74,7 @@ class Step:
         return values
 
     def context(self, tokens: Tokens, cells: Cells) -> dict[str, np.ndarray]:
-        """Words of the batch."""
+        """Words of the batch: arrays with the cells first, (b, ...)."""
         del tokens, cells
         return {}
 

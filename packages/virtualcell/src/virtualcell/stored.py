@@ -42,12 +42,12 @@ class HeldRows:
         self.shape: tuple[int, int] = (int(matrix.shape[0]), int(matrix.shape[1]))
 
     def read(self, start: int, stop: int) -> sparse.csr_matrix:
-        """Rows start..stop."""
+        """Rows start..stop, (stop - start, g) float32."""
         return self.matrix[start:stop]
 
 
 def as_csr(matrix: Any, where: str) -> sparse.csr_matrix:
-    """A dense or sparse matrix of any number type as csr float32; DataError for one that holds no numbers."""
+    """A dense or sparse matrix (n, g) of any number type as csr float32; DataError for one that holds no numbers."""
     if sparse.issparse(matrix):
         try:
             matrix.check_format(
@@ -105,7 +105,7 @@ class StoredRows:
         return self._group
 
     def read(self, start: int, stop: int) -> sparse.csr_matrix:
-        """Rows start..stop, as they are stored."""
+        """Rows start..stop, (stop - start, g) float32, as they are stored."""
         found: Any = self.group()
         if self.encoding != "csr_matrix":
             return sparse.csr_matrix(np.asarray(found[start:stop], dtype=np.float32))
@@ -146,5 +146,5 @@ def _stored(part: Any) -> int:
 
 
 def stacked(blocks: Sequence[sparse.csr_matrix]) -> sparse.csr_matrix:
-    """Rows of several blocks, one below the other."""
+    """Rows of several blocks (b, g), one below the other."""
     return blocks[0] if len(blocks) == 1 else sparse.csr_matrix(sparse.vstack(blocks, format="csr"))

@@ -43,7 +43,7 @@ class Table:
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """A file that is there and of a kind that can be read without running what is in it."""
+    """A file that is there and of a kind that can be read without running what is in it; DataError for any other."""
     path = Path(path)
     if path.suffix in _PICKLED:
         refuse(f"{path}: {path.suffix} files can run code when they are read: give npz, parquet or text")
@@ -136,7 +136,10 @@ def _parquet(path: Path) -> dict[str, list[str]]:
 
 
 def read_npz(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[str, np.ndarray]:
-    """The plain arrays of an .npz. DataError: damaged, holds objects, claims more than is allowed."""
+    """The plain arrays of an .npz by name, each as it was stored: (g,), (g, t), and so on.
+
+    Raises DataError: damaged, holds objects, claims more than is allowed.
+    """
     path = checked_path(path)
     found: dict[str, np.ndarray] = {}
     try:

@@ -67,12 +67,12 @@ class EmbeddingTraining(LightningModule):
         return -torch.where(real, told, 0).sum() / real.sum().clamp_min(1)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of one batch; what is hidden is the same for any number of processes."""
+        """The loss of one batch, a scalar; what is hidden is the same for any number of processes."""
         del index
         return self.loss(batch, step=self.global_step, first=self.global_rank * len(batch["total_counts"]))
 
     def validation_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of one held-out batch, the same hidden every time."""
+        """The loss of one held-out batch, a scalar; the same is hidden every time."""
         return self.loss(batch, step=index)
 
     def configure_optimizers(self) -> Any:
@@ -94,7 +94,10 @@ class EmbeddingTraining(LightningModule):
 
 
 def apart(z: Tensor, batch: Tensor) -> Tensor:
-    """The mean energy distance between each batch's embeddings and all others', of batches with two cells or more."""
+    """Mean energy distance, a scalar, between each batch's embeddings and all others', of batches of two cells or more.
+
+    z: (b, o) embeddings; batch: (b,) its number. 0 where no batch has two cells with two others beside it.
+    """
     found = []
     for one in batch.unique():
         inside = batch == one

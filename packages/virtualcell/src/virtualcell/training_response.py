@@ -74,7 +74,7 @@ class ResponseTraining(LightningModule):
         return amount / whole.clamp_min(TINY)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of one batch, with the step's own randomness: the same genes in all processes, other noise."""
+        """The loss of one batch, a scalar, with the step's randomness: the same genes in all processes, other noise."""
         del index
         genes = step_generator(self.seed, self.global_step)
         if self.trainer.world_size == 1:
@@ -83,7 +83,7 @@ class ResponseTraining(LightningModule):
         return self.loss(batch, genes, noise, joint=True)
 
     def validation_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of one held-out batch, with the same randomness every time."""
+        """The loss of one held-out batch, a scalar, with the same randomness every time."""
         return self.loss(batch, step_generator(self.seed, index))
 
     def configure_optimizers(self) -> Any:

@@ -32,7 +32,10 @@ def name_vectors(names: Sequence[str], width: int) -> np.ndarray:
 
 
 def read_vectors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Vectors by gene from an npz with `ids` (g,) text and `vectors` (g, t), or one array a gene."""
+    """Vectors by gene from an npz with `ids` (g,) text and `vectors` (g, t), or one array (t,) a gene.
+
+    Raises DataError, as `read_npz`, and for ids and vectors that do not fit each other.
+    """
     arrays = read_npz(path)
     if set(arrays) == {"ids", "vectors"}:
         ids, table = arrays["ids"], arrays["vectors"]

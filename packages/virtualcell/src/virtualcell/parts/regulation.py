@@ -52,7 +52,7 @@ class Regulation(Part):
         return edges.dense(_dtype(h)), info
 
     def sparse(self, h: Tensor, mask: Tensor, **inputs: Any) -> tuple[Edges, Info]:
-        """The same, edge by edge."""
+        """The same of `h: (b, n, d)`, edge by edge."""
         cell, target, source, signed = self._edges_in(mask, inputs)
         sign = torch.where(signed > 0, 0, 1) if self.genes else torch.full_like(cell, UNKNOWN)
         value = SHARP * self.weight[sign]
