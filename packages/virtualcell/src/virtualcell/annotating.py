@@ -31,7 +31,7 @@ class Annotated:
 
     tables: dict[str, pd.DataFrame]
     genes: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what did not match, for who gave the files
 
     def write(self, folder: str | os.PathLike[str], form: Literal["parquet", "npz"] = "parquet") -> Path:
         """A file a table and genes.csv, in a folder."""

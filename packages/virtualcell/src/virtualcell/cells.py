@@ -29,8 +29,8 @@ class About:
     obsm: arrays (n, d) by key. per: the total that log values are of, 0 where cells do not agree on one.
     """
 
-    name: str
-    kind: Kind
+    name: str  # of the file
+    kind: Kind  # what its numbers are
     obs: pd.DataFrame
     genes: np.ndarray
     others: dict[str, list[str]]
@@ -115,7 +115,7 @@ class Cells:
 
     counts: sparse.csr_matrix
     rows: np.ndarray
-    about: About
+    about: About  # the source they are of
 
     def __len__(self) -> int:
         return len(self.rows)

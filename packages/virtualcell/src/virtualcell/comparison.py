@@ -28,7 +28,7 @@ MOST = 1000  # cells of a population whose distances are measured
 class Keys:
     """Columns of obs, and the word of control cells: what was done to a cell, and its context."""
 
-    condition: str = "condition"
+    condition: str = "condition"  # where a file lacks it, `perturbation`
     context: str = "cell_type"
     control: str = CONTROL
 

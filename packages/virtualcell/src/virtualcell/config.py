@@ -18,13 +18,13 @@ VectorKind = Literal["coexpression", "names"]
 class NetworkConfig(Checked):
     """The cell model, beside what its loader says of genes and their annotations."""
 
-    d_model: int = 64
-    nhead: int = 4
-    d_hid: int = 128
-    nlayers: int = 2
+    d_model: int = 64  # width of the transformer, a multiple of nhead
+    nhead: int = 4  # attention heads
+    d_hid: int = 128  # width between the two maps of a layer
+    nlayers: int = 2  # transformer layers
     output_dim: int = 32  # numbers of an embedding
     token_dim: int = 64  # of gene vectors, where none are given
-    dropout: float = 0.0
+    dropout: float = 0.0  # share of activations hidden in training
     pooled: bool = True  # the cell model corrects a linear map of all genes; False: it stands alone
     checkpointing: bool = False  # activations are computed again in the backward pass
     compile: bool = False  # layers are compiled at their first use
@@ -45,12 +45,12 @@ class ObjectiveConfig(Checked):
     max_tokens: int = 96  # genes of a cell that are looked at in one step, drawn anew each time
     token_weight: float = 0.0  # of the hidden counts of a token, predicted from its own output too
     mixing_weight: float = 0.0  # of the energy distance between batches (`batch_key`) among a process's cells
-    learning_rate: float = 5e-4
+    learning_rate: float = 5e-4  # the highest, after the warm-up
     gate_rate: float = (
         10.0  # times the learning rate for gates, which begin at 0: the cell model's and its parts'
     )
-    weight_decay: float = 0.01
-    warmup_steps: int = 20
+    weight_decay: float = 0.01  # of AdamW, on matrices
+    warmup_steps: int = 20  # in which the rate rises; at most half of all steps
 
     def ranges(self) -> None:
         """Refuse values outside their range."""
@@ -78,7 +78,7 @@ class EmbeddingConfig(Checked):
     batch_key: str | None = None  # column of obs: the decoder is told of it, so that embeddings need not be
     target_sum: float = 1e3  # counts a cell is brought to before the logarithm: near what cells have
     fit_cells: int = 20_000  # cells that gene choice, vectors and loader are fitted on
-    seed: int = 0
+    seed: int = 0  # of what is drawn: cells that are fitted on, first weights, batches, what is hidden
     network: NetworkConfig = field(default_factory=NetworkConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     trainer: TrainerOptions = field(default_factory=_trainer)

@@ -50,7 +50,7 @@ class EmbeddingModel:
 
     net: EmbeddingNet  # in evaluation mode
     loader: BaseEnhancedLoader
-    config: EmbeddingConfig
+    config: EmbeddingConfig  # as it was trained
     facts: dict[str, Any]  # plain JSON: cells, batches, steps
     history: pd.DataFrame | None = None
 

@@ -50,7 +50,10 @@ def of_means(whole: Populations, predicted: Iterable[tuple[str, str, str, np.nda
 
 
 class Predicted(NamedTuple):
-    """A predicted mean (g,), the true one, that of control cells, and of how many real cells the true one is."""
+    """By a method for a perturbation in a context: its mean (g,), the true one, that of control cells; and real cells.
+
+    made, true, control: of log1p of counts per 10,000. cells: how many the true mean is of.
+    """
 
     context: str
     perturbation: str

@@ -24,8 +24,8 @@ class Features:
     """What tokens can be: genes by name, then features of a second modality, `key:name`."""
 
     genes: tuple[str, ...]
-    extra: tuple[str, ...]
-    modality: str | None
+    extra: tuple[str, ...]  # of the second modality
+    modality: str | None  # its key in obsm
 
     @property
     def names(self) -> tuple[str, ...]:

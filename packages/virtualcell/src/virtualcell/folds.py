@@ -20,7 +20,7 @@ EACH = "each"
 class Fold:
     """Populations that may be learned from, and the contexts and perturbations that are asked for."""
 
-    known: Populations
+    known: Populations  # without what is hidden, with the control cells beside it
     asked: tuple[tuple[str, str], ...]
 
 

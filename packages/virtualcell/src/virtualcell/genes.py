@@ -18,7 +18,7 @@ ENSEMBL = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Match:
-    """Where each wanted gene is: index (w,) into the given names, -1 for none; and what is to be said of it."""
+    """Where each wanted gene is: index (w,) int64 into the given names, -1 for none; and notes, to be said of it."""
 
     index: np.ndarray
     notes: tuple[str, ...]

@@ -28,7 +28,7 @@ class BatchSection(Checked):
 class LoaderConfig(Checked):
     """What all loaders are told of the data: the keyword `cfg`."""
 
-    seed: int = 0
+    seed: int = 0  # of the cells that are fitted on, and of shuffled batches
     batch_key: str | None = None  # column of obs within which genes are brought together
     dataset_key: str | None = (
         None  # column of obs; its number is dataset_nums, -1 for one not seen in fitting
@@ -60,9 +60,9 @@ class LoaderConfig(Checked):
 class NormalizationOptions(Checked):
     """How expression is normalised."""
 
-    normalization_type: Normalization = "z_score"
-    per_gene_normalization: bool = True
-    per_cell_normalization: bool = True
+    normalization_type: Normalization = "z_score"  # of genes; total_count, none: they are not scaled
+    per_gene_normalization: bool = True  # False: genes are not scaled, whatever the type
+    per_cell_normalization: bool = True  # totals brought to `target_sum`, then log1p; False: values as stored
     robust_normalization: bool = False  # median and MAD in place of mean and standard deviation
     quantile_normalization: bool = False  # ranks among the training cells as normal quantiles
     batch_aware_normalization: bool = True  # where cfg names a batch_key
@@ -92,18 +92,18 @@ class NormalizationOptions(Checked):
 class PathwayOptions(Checked):
     """Pathways."""
 
-    num_pathways: int = 1000
+    num_pathways: int = 1000  # at most: those with most of the genes
     pathway_annotation_file: Any = None  # GMT, npz, parquet, or GeneSets
-    max_pathways_per_gene: int = 8
+    max_pathways_per_gene: int = 8  # its smallest ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompartmentOptions(Checked):
     """Compartments."""
 
-    num_compartments: int = 5
+    num_compartments: int = 5  # at most: those with most of the genes
     compartment_annotation_file: Any = None  # table gene, compartment, or GeneSets
-    max_compartments_per_gene: int = 3
+    max_compartments_per_gene: int = 3  # its smallest ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ class ScaleOptions(Checked):
     cellular_scale_dim: int = 512  # components of the cells, at most
     num_hierarchy_levels: int = 3  # from molecules to the cell: those between are groups of pathways
     num_scales: int = 3  # molecular; pathway; cellular: so many of them are told apart
-    num_pathway_groups: int = 50
+    num_pathway_groups: int = 50  # at most, on the first level; half as many on each further one
 
     def ranges(self) -> None:
         """Refuse values outside their range."""

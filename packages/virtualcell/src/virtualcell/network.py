@@ -33,7 +33,7 @@ class Edges:
     target: np.ndarray
     sign: np.ndarray
     strength: np.ndarray
-    n_genes: int
+    n_genes: int  # g
     notes: tuple[str, ...] = ()
 
     def matrix(self) -> tuple[np.ndarray, np.ndarray]:

@@ -35,8 +35,8 @@ class NetworkOptions:
 class HierarchyOptions:
     """Pathways and compartments."""
 
-    num_pathways: int = 1000
-    num_compartments: int = 5
+    num_pathways: int = 1000  # pathways that ids may name
+    num_compartments: int = 5  # compartments, likewise
     pathway_info: Table = None  # (g, p) genes in pathways, above 0 = member; read with `gene_ids`
     compartment_info: Table = None  # (g, c) genes in compartments, likewise
     pathway_dim: int = 64  # width of a pathway's state
@@ -91,7 +91,7 @@ class MemoryOptions:
     memory_size: int = 1000  # slots of the bank
     memory_dim: int = 512  # numbers that a cell carries from call to call
     num_memory_types: int = 5  # kinds of these, from short to long memory
-    num_epigenetic_states: int = 3
+    num_epigenetic_states: int = 3  # a cell has a chance of being in each
     memory_decay: float = (
         0.9  # share that the shortest memory keeps a call; each kind forgets four times slower
     )
@@ -137,10 +137,10 @@ class ResourceOptions:
 class ScaleOptions:
     """Molecules, pathways and the cell, each with a width of its own."""
 
-    molecular_scale_dim: int = 128
-    pathway_scale_dim: int = 256
-    cellular_scale_dim: int = 512
-    num_pathway_groups: int = 50
+    molecular_scale_dim: int = 128  # width of a gene's state
+    pathway_scale_dim: int = 256  # width inside the map of a group
+    cellular_scale_dim: int = 512  # width inside the map of the cell
+    num_pathway_groups: int = 50  # groups that ids may name
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

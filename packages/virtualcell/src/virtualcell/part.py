@@ -31,10 +31,10 @@ class Stage(Enum):
 
 
 class Room(NamedTuple):
-    """What a part must know of its network: its width and its attention heads."""
+    """What a part must know of its network."""
 
-    d_model: int
-    nhead: int
+    d_model: int  # width of its hidden states
+    nhead: int  # its attention heads
 
 
 class Part(nn.Module):
@@ -95,10 +95,10 @@ class PartChanges(Changes):
     """The gated proposals of parts; tells of them in `info` by part."""
 
     parts: Mapping[str, Part]
-    gates: Mapping[str, Tensor]
+    gates: Mapping[str, Tensor]  # (d,), in the attention stage (h, 1, 1)
     mask: Tensor  # (b, n)
-    inputs: Mapping[str, Any]
-    info: dict[str, Info]
+    inputs: Mapping[str, Any]  # of all parts, by word
+    info: dict[str, Info]  # filled by each call
 
     def __post_init__(self) -> None:
         self.whole = any(part.stage is Stage.OUTPUT for part in self.parts.values())

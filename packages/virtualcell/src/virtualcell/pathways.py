@@ -41,7 +41,7 @@ class GeneSets:
     """Named sets of genes, in the order of their file."""
 
     sets: dict[str, tuple[str, ...]]
-    name: str = "gene sets"
+    name: str = "gene sets"  # of the file, for what is said
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def membership(self, genes: Sequence[str], *, most_sets: int, most_per_gene: int) -> Membership:

@@ -36,8 +36,8 @@ class ResponseModel:
 
     seen: Experience
     correction: Correction
-    biology: Biology
-    config: ResponseConfig
+    biology: Biology  # what the parts of its networks are told
+    config: ResponseConfig  # as it was trained
     facts: dict[str, Any]
     dispersion: np.ndarray  # (g,) overdispersion of counts, empty where counts are not known
 

@@ -14,11 +14,11 @@ from virtualcell.faults import refuse
 class TreeOptions(Checked):
     """Boosted trees on rows of genes."""
 
-    use: bool = True
-    trees: int = 150
+    use: bool = True  # False: no trees correct
+    trees: int = 150  # of each forest
     leaves: int = 63  # of a tree, at most
     least_genes: int = 150  # rows in a leaf, at least
-    learning_rate: float = 0.03
+    learning_rate: float = 0.03  # share of a tree's answer that is added
     penalty: float = 5.0  # on the squared value of a leaf
 
     def ranges(self) -> None:
@@ -33,17 +33,17 @@ class TreeOptions(Checked):
 class RowNetOptions(Checked):
     """The cell model on rows of genes."""
 
-    use: bool = True
+    use: bool = True  # False: no network corrects
     members: int = 2  # networks, each begun otherwise, that are averaged
     genes: int = 4096  # tokens: the genes with most change in the lessons; the others keep simple predictions
     tokens: int = 256  # genes of a training step, drawn anew each step
-    d_model: int = 32
-    nhead: int = 4
-    d_hid: int = 64
-    nlayers: int = 2
-    dropout: float = 0.1
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
+    d_model: int = 32  # width of the transformer, a multiple of nhead
+    nhead: int = 4  # attention heads
+    d_hid: int = 64  # width between the two maps of a layer
+    nlayers: int = 2  # transformer layers
+    dropout: float = 0.1  # share of activations hidden in training
+    learning_rate: float = 3e-3  # the highest, after the warm-up
+    weight_decay: float = 0.01  # of AdamW
 
     def ranges(self) -> None:
         """Refuse values outside their range."""
@@ -62,7 +62,7 @@ class ResponseConfig(Checked):
     model: str = (
         "StateEmbeddingModel"  # or one of the twelve: the cell model that corrects simple predictions
     )
-    seed: int = 0
+    seed: int = 0  # of what is drawn: first weights, batches, trees
     trees: TreeOptions = field(default_factory=TreeOptions)
     network: RowNetOptions = field(default_factory=RowNetOptions)
     trainer: TrainerOptions = field(

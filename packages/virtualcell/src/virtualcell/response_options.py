@@ -17,10 +17,10 @@ class ResponseOptions(Checked):
     likelihood_weight: float = 0.0  # negative log likelihood a gene of the counts in `cells`
     draws: int = 1  # cells drawn of each row where the network has noise
     tokens_per_step: int = 0  # genes of a step, drawn anew each step; 0: all
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # the highest, after the warm-up
     gate_rate: float = 10.0  # times the learning rate for the gates of parts, which begin at 0
-    weight_decay: float = 0.01
-    warmup_steps: int = 20
+    weight_decay: float = 0.01  # of AdamW, on all but gates
+    warmup_steps: int = 20  # in which the rate rises; at most half of all steps
 
     def ranges(self) -> None:
         """Refuse values outside their range."""

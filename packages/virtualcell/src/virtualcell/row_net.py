@@ -33,7 +33,7 @@ class RowNet:
     predictions lack. words: inputs of the parts that belong to genes, (t, ...) each. together: tokens of a step.
     """
 
-    net: ResponseNet
+    net: ResponseNet  # in evaluation mode
     genes: np.ndarray
     scale: np.ndarray
     unit: float

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RowTrees:
     """A forest for each simple prediction; what they say is averaged."""
 
-    forests: tuple[Forest, ...]
+    forests: tuple[Forest, ...]  # as many as there are simple predictions
 
     def __call__(self, rows: Rows) -> np.ndarray:
         """The corrected change (g,)."""

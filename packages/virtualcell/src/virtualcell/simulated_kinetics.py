@@ -26,7 +26,7 @@ STIMULUS = 6.0  # times that a stimulated pathway's promoters open faster
 
 @dataclass(eq=False)
 class State:
-    """Open alleles and transcripts (n, g) int64; protein (n, r); energy (n,) and chromatin (n, p), from 0 to 1."""
+    """What moves: open alleles and transcripts (n, g) int64; protein (n, r); energy (n,), chromatin (n, p), of 0 to 1."""
 
     open: np.ndarray
     transcripts: np.ndarray
@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Fate:
-    """What stays: each cell's type (n,), factors of making (n, g), knocked out genes (n, g) bool, supply (n,)."""
+    """What stays: kind (n,), the number of a cell's type; factor (n, g) of making; knocked (n, g) bool; supply (n,)."""
 
     kind: np.ndarray
     factor: np.ndarray

@@ -23,7 +23,7 @@ class World:
     open promoter closing, of transcripts made while it is open, of their decay.
     """
 
-    genes: tuple[str, ...]
+    genes: tuple[str, ...]  # names, the regulators first
     up: np.ndarray
     down: np.ndarray
     pathway: np.ndarray

@@ -35,9 +35,9 @@ LASTING = 6.0  # [h] of an earlier stimulus
 class Simulated:
     """Cells as they would be measured, and the truth as tables: edges, gene sets, compartments."""
 
-    cells: AnnData
+    cells: AnnData  # as `simulate` describes them
     edges: pd.DataFrame  # tf, target, mor
-    pathways: dict[str, list[str]]
+    pathways: dict[str, list[str]]  # genes by name
     compartments: pd.DataFrame  # gene, compartment
 
     def write(self, folder: str | os.PathLike[str]) -> Path:

@@ -12,15 +12,15 @@ from virtualcell.faults import refuse
 class SimulationOptions(Checked):
     """Cells, genes, and the strength of each kind of biology: 0 is none."""
 
-    seed: int = 0
-    cells: int = 1000
+    seed: int = 0  # of all that is drawn
+    cells: int = 1000  # about a third of them controls
     genes: int = 120
     regulators: int = 12  # of the genes
     targets: int = 6  # of each regulator
-    pathways: int = 8
-    compartments: int = 4
-    cell_types: int = 2
-    batches: int = 2
+    pathways: int = 8  # a gene is in one or two
+    compartments: int = 4  # a gene is in one
+    cell_types: int = 2  # they differ in how fast promoters open
+    batches: int = 2  # they differ in a factor of each gene
     knockouts: int = 4  # regulators that are knocked out, one a cell
     stimuli: int = 2  # pathways that are stimulated, one a cell
     pairs: int = 1  # pairs of knockouts, two a cell

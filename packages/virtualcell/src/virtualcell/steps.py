@@ -29,8 +29,8 @@ class Seen:
     cells: Cells
     features: tuple[str, ...]
     n_genes: int
-    config: LoaderConfig
-    normalization: NormalizationOptions
+    config: LoaderConfig  # of the loader
+    normalization: NormalizationOptions  # likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,10 @@ class Step:
 
     arrays: dict[str, np.ndarray]
     words: dict[str, Any]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # of fitting, for people
 
-    name: ClassVar[str] = "step"
-    Options: ClassVar[type[Any] | None] = None
+    name: ClassVar[str] = "step"  # as saved loaders and statistics call it
+    Options: ClassVar[type[Any] | None] = None  # its settings; None of a step that every loader has
     reads: ClassVar[tuple[str, ...]] = ()  # words that `context` gives
     tallied: ClassVar[tuple[str, ...]] = ()  # numbers that `tally` gives
 

@@ -28,7 +28,7 @@ _PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, all text; `lines` says where each row was read."""
+    """Columns of equal length by name, all text; `lines` says where in the file at `path` each row was read."""
 
     path: Path
     columns: Mapping[str, list[str]]
