@@ -1,7 +1,8 @@
 """What a model sees of a cell in training, and what it is to predict: counts split in two at random.
 
 A count that is thinned binomially is the count of a shallower cell, and what is taken away is that of another one
-(Wang & Stephens 2018): predicting one from the other asks for what both share, the state of the cell.
+(molecular cross-validation: Batson et al. 2019): predicting one from the other asks for what both share, the state of
+the cell.
 Letters: b cells, n tokens (CLS first), g genes.
 """
 

@@ -76,8 +76,8 @@ def known_of(
 ) -> Known:
     """Gather tables: a network gives two blocks (what a gene regulates, what regulates it), gene sets and vectors one.
 
-    A rare set tells more: it weighs by the logarithm of genes known over genes in it. vectors: (d,) by name. DataError
-    for vectors of several lengths, or that are not finite.
+    A rare set tells more: it weighs by ln((1 + genes of all sets) / genes in it), as rare words do (inverse document
+    frequency: Sparck Jones 1972). vectors: (d,) by name. DataError for vectors of several lengths, or not finite.
     """
     tables: dict[str, dict[str, dict[str, float]]] = {}
     for i, network in enumerate(networks):

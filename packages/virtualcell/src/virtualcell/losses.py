@@ -47,7 +47,7 @@ def energy_distance(
     *,
     unbiased: bool = False,
 ) -> Tensor:
-    """2 E|x - y| - E|x - x'| - E|y - y'| of populations `(..., n, g)` and `(..., m, g)`: `(...)` (Szekely 2013).
+    """2 E|x - y| - E|x - x'| - E|y - y'| of populations `(..., n, g)` and `(..., m, g)`: `(...)`, Szekely & Rizzo 2013.
 
     In one dimension it is the square of `scipy.stats.energy_distance`. unbiased: x' and y' are other cells than x and
     y, so that the mean over small samples is the distance of what they are drawn from; needs two cells in each.

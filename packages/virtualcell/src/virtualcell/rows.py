@@ -38,7 +38,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Rows whose answer is known: delta (g,), the true change, its error (g,), its context, held out as one, its weight."""
+    """Rows whose answer is known: delta (g,), the true change; its error (g,); context, held out as one; weight."""
 
     rows: Rows
     delta: np.ndarray

@@ -26,7 +26,7 @@ STIMULUS = 6.0  # times that a stimulated pathway's promoters open faster
 
 @dataclass(eq=False)
 class State:
-    """What moves: open alleles and transcripts (n, g) int64; protein (n, r); energy (n,), chromatin (n, p), of 0 to 1."""
+    """What moves: open alleles, transcripts (n, g) int64; protein (n, r); energy (n,), chromatin (n, p), of 0 to 1."""
 
     open: np.ndarray
     transcripts: np.ndarray
