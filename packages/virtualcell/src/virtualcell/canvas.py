@@ -49,14 +49,23 @@ def grid(
     return figure, axes
 
 
-def columns_of(panels: int) -> int:
-    """How many panels stand side by side."""
-    return 2 if panels == 4 else min(3, panels)
+def columns_of(count: int) -> int:
+    """How many of so many panels stand side by side."""
+    return 2 if count == 4 else min(3, count)
 
 
-def bars(
-    axes: Axes, names: list[str], values: np.ndarray, *, label: str
-) -> None:
+def panels(
+    count: int, *, title: str, note: str = "", panel: tuple[float, float] = (3.6, 3.4)
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels in as many rows as they need, and their Axes."""
+    columns = columns_of(count)
+    figure, axes = grid(-(-count // columns), columns, title=title, note=note, panel=panel)
+    for ax in list(axes.flat)[count:]:
+        ax.remove()
+    return figure, list(axes.flat)[:count]
+
+
+def bars(axes: Axes, names: list[str], values: np.ndarray, *, label: str) -> None:
     """Horizontal bars of values (m,), the first on top, names at their left and values at their ends."""
     at = np.arange(len(names))[::-1]
     drawn = axes.barh(at, values, color=BLUE, height=0.72)

@@ -6,7 +6,7 @@ Values are looked at outside of compiled code only: there the look would cut the
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def refuse(message: str) -> None:
+def refuse(message: str) -> NoReturn:
     """Raise ValueError."""
     raise ValueError(message)
 

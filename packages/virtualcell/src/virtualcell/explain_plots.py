@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cytosol.figures import BLUE, GREY, ORANGE, style
-from virtualcell.canvas import bars, columns_of, grid, name_dots, short, without_prefix
+from virtualcell import canvas
+from virtualcell.canvas import bars, name_dots, short, without_prefix
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
@@ -42,15 +43,11 @@ def drawn(
     panels: Sequence[tuple[str, Panel]], *, title: str, note: str, panel: tuple[float, float]
 ) -> Figure:
     """A figure of these panels, each with its own title."""
-    columns = columns_of(len(panels))
     with style():
-        rows = -(-len(panels) // columns)
-        figure, axes = grid(rows, columns, title=title, note=note, panel=panel)
-        for ax, (name, draw) in zip(axes.flat, panels, strict=False):
+        figure, axes = canvas.panels(len(panels), title=title, note=note, panel=panel)
+        for ax, (name, draw) in zip(axes, panels, strict=True):
             draw(ax)
             ax.set_title(name)
-        for ax in list(axes.flat)[len(panels) :]:
-            ax.remove()
     return figure
 
 

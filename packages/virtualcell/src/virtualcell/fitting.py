@@ -68,9 +68,11 @@ def chosen(
         notes += match.notes
         names = [gene for gene, found in zip(genes, match.found, strict=True) if found]
     elif config.tokens == "all" and len(names) > config.max_genes:
-        total = np.asarray(cells.counts.sum(axis=1)).ravel()
-        scaled = cells.counts.multiply(config.target_sum / total[:, None]).tocsr()
-        scaled.data = np.log1p(scaled.data) if about.kind != "log" else cells.counts.data
+        scaled = cells.counts
+        if about.kind != "log":
+            total = np.asarray(scaled.sum(axis=1)).ravel()
+            scaled = scaled.multiply(config.target_sum / total[:, None]).tocsr()
+            scaled.data = np.log1p(scaled.data)
         mean = np.asarray(scaled.mean(axis=0)).ravel()
         variance = np.asarray(scaled.multiply(scaled).mean(axis=0)).ravel() - mean**2
         keep = np.sort(np.argsort(-variance, kind="stable")[: config.max_genes])
@@ -121,11 +123,8 @@ def fit_steps(
     rest = [pair for pair in kinds if pair not in groups]
     first = [pair for pair in rest if pair[1] is None]
     later = [pair for pair in rest if pair[1] is not None]
-    for stretch in ([pair] for pair in first):
-        values = _add(made, stretch, values, raw, cells, features, config, normalization)
-    for stretch in [groups] if shared else [[pair] for pair in groups]:
-        values = _add(made, stretch, values, raw, cells, features, config, normalization)
-    for stretch in ([pair] for pair in later):
+    beside = [groups] if shared else [[pair] for pair in groups]
+    for stretch in (*([pair] for pair in first), *beside, *([pair] for pair in later)):
         values = _add(made, stretch, values, raw, cells, features, config, normalization)
     return tuple(made)
 

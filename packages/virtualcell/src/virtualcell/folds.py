@@ -32,7 +32,7 @@ def hide_context(whole: Populations, context: str) -> Iterator[Fold]:
     able = [c for c in whole.context_names if whole.done_in(c)]
     names = able if context == EACH else [context]
     if not able or (context != EACH and context not in able):
-        why = f"{nearest(context, able)}" if context not in whole.context_names else f"there is {few(able)}"
+        why = nearest(context, able) if context not in whole.context_names else f"there is {few(able)}"
         refuse(f"hold out {context!r}: expected a context with control and perturbed cells: {why}")
     for name in names:
         hidden = (whole.contexts == name) & (whole.perturbations != whole.control)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cytosol.bundle import load_bundle, save_bundle
+from cytosol.bundle import BundleError, load_bundle, save_bundle
+from cytosol.manifest import MANIFEST
 from cytosol.stream import data_loader
 from virtualcell.blocks import ShuffledBlocks
 from virtualcell.faults import refuse
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from virtualcell.sources import CellSource
     from virtualcell.steps import Step
 
+LOADER = "loader"  # the folder of a loader's bundle, in that of its model
 _KINDS = {loader.__name__: loader for loader in LOADERS.values()}
 _BASE: tuple[type[Step], ...] = (CellScale, ModalityScale, BatchScale, CellTypeScale, GeneScale)
 _VECTORS = "vectors"
@@ -59,6 +61,13 @@ def save_loader(loader: BaseEnhancedLoader, path: str | os.PathLike[str], *, for
         extra=extra,
         force=force,
     )
+
+
+def refuse_held(root: Path, *, force: bool) -> None:
+    """BundleError where a model is already and not `force`: before its loader, which is written first."""
+    if (root / MANIFEST).exists() and not force:
+        msg = f"{root} already holds a model; pass force to replace it, or choose another directory"
+        raise BundleError(msg)
 
 
 def _settings(loader: BaseEnhancedLoader) -> dict[str, Any]:

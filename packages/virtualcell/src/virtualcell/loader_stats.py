@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LoaderStats:
-    """The `get_*_stats` of a loader: plain numbers and words, ready for JSON."""
+    """The `get_*_stats` of a loader: plain numbers and words, ready for JSON. DataError for a step that it has not."""
 
     fitted: tuple[Step, ...]
     tally: Tally
@@ -70,14 +70,13 @@ class LoaderStats:
         return {"normalization": self.get_normalization_stats(), **own}
 
     def _step(self, name: str) -> dict[str, Any]:
-        for step in self.fitted:
-            if step.name == name:
-                return self._told(step)
-        has = (
-            ", ".join(step.name for step in self.fitted if step.Options is not None) or "none; is it fitted?"
-        )
-        refuse(f"{type(self).__name__}: has no {name} step; its own steps: {has}")
-        return None
+        found = next((step for step in self.fitted if step.name == name), None)
+        if found is None:
+            has = ", ".join(step.name for step in self.fitted if step.Options is not None)
+            refuse(
+                f"{type(self).__name__}: has no {name} step; its own steps: {has or 'none; is it fitted?'}"
+            )
+        return self._told(found)
 
     def _told(self, step: Step) -> dict[str, Any]:
         seen = self.tally.read()

@@ -6,7 +6,7 @@ Loads no torch. Letters in comments: g genes of a vocabulary, p pathways, c comp
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 Table = Any  # a torch.Tensor of two axes or None: not named, so that who reads defaults loads no torch
 
@@ -149,7 +149,7 @@ class ScaleOptions:
             refuse("molecular_scale_dim", self.molecular_scale_dim, "a multiple of 4")
 
 
-def refuse(name: str, value: object, expected: str) -> None:
+def refuse(name: str, value: object, expected: str) -> NoReturn:
     """Raise the ValueError of a value outside its range."""
     msg = f"{name}: expected {expected}, got {value}"
     raise ValueError(msg)

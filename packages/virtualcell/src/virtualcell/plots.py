@@ -11,7 +11,7 @@ import numpy as np
 
 from cytosol.figures import BLUE, GREY, ORANGE, style
 from virtualcell import baselines, metrics
-from virtualcell.canvas import COLOURS, MOST, columns_of, grid, name_dots, short
+from virtualcell.canvas import COLOURS, MOST, columns_of, name_dots, panels, short
 from virtualcell.faults import refuse
 
 if TYPE_CHECKING:
@@ -53,13 +53,10 @@ def plot_deltas(
     """Predicted against true change of every gene (g,), a panel a prediction. DataError for none, or more than 6."""
     if not 1 <= len(predicted) <= PANELS:
         refuse(f"plot: expected 1 to {PANELS} predictions, got {len(predicted)}")
-    columns = columns_of(len(predicted))
     with style():
-        figure, axes = grid(-(-len(predicted) // columns), columns, title=title, note=DELTAS)
-        for ax, one in zip(axes.flat, predicted, strict=False):
+        figure, axes = panels(len(predicted), title=title, note=DELTAS)
+        for ax, one in zip(axes, predicted, strict=True):
             _delta(ax, one, genes)
-        for ax in list(axes.flat)[len(predicted) :]:
-            ax.remove()
     return figure
 
 
@@ -99,15 +96,12 @@ def plot_methods(table: pd.DataFrame, *, title: str = "Methods beside the truth"
     columns = columns_of(len(scores))
     tall = 0.9 + 0.34 * len(names)
     with style():
-        shape = (-(-len(scores) // columns), columns)
-        figure, axes = grid(*shape, title=title, note=BARS, panel=(3.9, tall))
-        for k, (ax, score) in enumerate(zip(axes.flat, scores, strict=False)):
+        figure, axes = panels(len(scores), title=title, note=BARS, panel=(3.9, tall))
+        for k, (ax, score) in enumerate(zip(axes, scores, strict=True)):
             values = [shown.loc[shown["method"] == name, score].to_numpy(dtype=float) for name in names]
             _method_bars(ax, called if k % columns == 0 else None, values)
             ax.set_title(SCORES[score])
             ax.set_xlabel("less is better" if score in LESS_IS_BETTER else "more is better")
-        for ax in list(axes.flat)[len(scores) :]:
-            ax.remove()
     return figure
 
 
@@ -163,20 +157,15 @@ def plot_embedding(
     """
     if not 1 <= len(labels) <= PANELS or any(len(own) != len(points) for own in labels.values()):
         refuse(f"plot: expected 1 to {PANELS} columns of {len(points)} labels, got {list(labels)}")
-    columns = columns_of(len(labels))
+    order = np.random.default_rng(0).permutation(len(points))  # else those drawn last would hide the others
     with style():
-        figure, axes = grid(-(-len(labels) // columns), columns, title=title, note=ENDS, panel=(4.2, 3.2))
-        order = np.random.default_rng(0).permutation(
-            len(points)
-        )  # else those drawn last would hide the others
-        for ax, (name, own) in zip(axes.flat, labels.items(), strict=False):
+        figure, axes = panels(len(labels), title=title, note=ENDS, panel=(4.2, 3.2))
+        for ax, (name, own) in zip(axes, labels.items(), strict=True):
             values = np.asarray(own)[order]
             draw = _numbers if values.dtype.kind in "fiu" and len(np.unique(values)) > MOST else _words
             draw(figure, ax, points[order], values)
             ax.set(title=name, xticks=[], yticks=[])
             ax.spines[["left", "bottom"]].set_visible(False)
-        for ax in list(axes.flat)[len(labels) :]:
-            ax.remove()
     return figure
 
 

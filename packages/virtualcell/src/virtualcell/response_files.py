@@ -13,11 +13,10 @@ from scipy import sparse
 
 from cytosol.bundle import BundleError, load_bundle, load_weights, save_bundle
 from cytosol.config import from_dict, to_dict
-from cytosol.manifest import MANIFEST
 from virtualcell.correcting import Correction
 from virtualcell.experience import Experience
 from virtualcell.known import Known
-from virtualcell.loader_files import load_loader, save_loader
+from virtualcell.loader_files import LOADER, load_loader, refuse_held, save_loader
 from virtualcell.populations import Populations
 from virtualcell.predictor import ResponseModel
 from virtualcell.response import Responder
@@ -33,16 +32,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KIND = "virtualcell.response"
-LOADER = "loader"
 MOMENTS = ("mean", "variance", "detected", "cells")
 
 
 def save_responder(made: Responder, path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write a predictor to a directory. BundleError where there is a model already and not `force`."""
     root, model = Path(path), made.model
-    if (root / MANIFEST).exists() and not force:
-        msg = f"{root} already holds a model; pass force to replace it, or choose another directory"
-        raise BundleError(msg)
+    refuse_held(root, force=force)
     if made.loader is not None:
         save_loader(made.loader, root / LOADER, force=True)
     pops, known = model.seen.populations, model.seen.known

@@ -10,24 +10,21 @@ import torch
 
 from cytosol.bundle import BundleError, load_bundle, load_weights, save_bundle
 from cytosol.config import from_dict, to_dict
-from cytosol.manifest import MANIFEST, read_manifest
+from cytosol.manifest import read_manifest
 from virtualcell.config import EmbeddingConfig
 from virtualcell.embedding import EmbeddingModel, made_net
-from virtualcell.loader_files import load_loader, save_loader
+from virtualcell.loader_files import LOADER, load_loader, refuse_held, save_loader
 
 if TYPE_CHECKING:
     import os
 
 KIND = "virtualcell.embedding"
-LOADER = "loader"  # the folder of the loader's bundle, in the network's
 
 
 def save_embedding(model: EmbeddingModel, path: str | os.PathLike[str], *, force: bool = False) -> Path:
     """Write a model to a directory. BundleError where one is already and not `force`."""
     root = Path(path)
-    if (root / MANIFEST).exists() and not force:
-        msg = f"{root} already holds a model; pass force to replace it, or choose another directory"
-        raise BundleError(msg)
+    refuse_held(root, force=force)
     save_loader(model.loader, root / LOADER, force=True)
     facts: dict[str, Any] = {**model.facts, "loader": _written(root)}
     return save_bundle(

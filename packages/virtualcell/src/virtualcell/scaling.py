@@ -101,8 +101,6 @@ class GeneScale(Step):
         if kind == "quantile":
             cuts = np.quantile(x, np.linspace(0, 1, QUANTILES), axis=0).astype(np.float32)
             return cls({"cuts": np.ascontiguousarray(cuts.T)}, {"kind": kind}, notes)
-        if kind == "none":
-            return cls({}, {"kind": kind}, notes)
         centre, spread = _moments(x) if kind == "z_score" else _medians(x)
         constant = spread <= 1e-12 * np.maximum(np.abs(centre), 1e-300)
         if constant.any():
@@ -116,8 +114,6 @@ class GeneScale(Step):
     def scale(self, values: np.ndarray, cells: Cells) -> np.ndarray:
         """(b, g) in standard deviations, clipped to +-10."""
         del cells
-        if self.words["kind"] == "none":
-            return values
         if self.words["kind"] == "quantile":
             return _normal_scores(values, self.arrays["cuts"])
         made = (values - self.arrays["centre"]) / self.arrays["spread"]

@@ -17,6 +17,8 @@ from virtualcell.loader_options import LoaderConfig, NormalizationOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PRIOR = 10.0  # cells that the variance of a gene's groups counts as
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -103,17 +105,18 @@ class GroupStep(Step):
         return values * self.arrays["factor"] if "factor" in self.arrays else values
 
 
-def group_factors(values: np.ndarray, member: np.ndarray, *, prior: float = 10.0) -> np.ndarray:
+def group_factors(values: np.ndarray, member: np.ndarray) -> np.ndarray:
     """What each gene is multiplied with so that its spread leans on that of the genes it belongs with, (g,) float32.
 
-    member: (g, p) bool. A gene's variance s2 from m cells is shrunk towards the mean variance s0 of its groups, as
-    (prior s0 + m s2) / (prior + m) (the moderated variance of Smyth 2004); genes without group or spread stay.
+    values: (m, g); member: (g, p) bool. A gene's variance s2 from m cells is shrunk towards the mean variance s0 of its
+    groups, as (a s0 + m s2) / (a + m) with a = `PRIOR` (the moderated variance of Smyth 2004); genes without group or
+    spread stay.
     """
     variance = values.astype(np.float64).var(axis=0)
     sizes = member.sum(axis=0)
     of_group = (variance @ member) / np.maximum(sizes, 1)
     groups = member.sum(axis=1)
     shared = (member @ of_group) / np.maximum(groups, 1)
-    moderated = (prior * shared + len(values) * variance) / (prior + len(values))
+    moderated = (PRIOR * shared + len(values) * variance) / (PRIOR + len(values))
     use = (groups > 0) & (variance > 0)
     return np.where(use, np.sqrt(variance / np.where(use, moderated, 1.0)), 1.0).astype(np.float32)

@@ -26,7 +26,7 @@ def models(*, name: Name = None) -> None:
         (name, " ".join(part.name for part in model.parts), " ".join(_reads(model.parts)), _first(model))
         for name, model in MODELS.items()
     ]
-    typer.echo(_table(("model", "parts", "reads", "for"), rows, stacked=True))
+    typer.echo(_table(("model", "parts", "reads", "for"), rows))
 
 
 def loaders(*, name: Name = None) -> None:
@@ -44,7 +44,7 @@ def loaders(*, name: Name = None) -> None:
         (name, model, " ".join(step.name for step in loader.steps) or "normalisation", _first(loader))
         for name, (loader, model) in by_name.items()
     ]
-    typer.echo(_table(("loader", "model", "steps", "for"), rows, stacked=True))
+    typer.echo(_table(("loader", "model", "steps", "for"), rows))
 
 
 def _named(name: str, known: dict[str, Any], kind: str) -> Any:
@@ -87,13 +87,11 @@ def _settings(words: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<32}{default}" for name, default in words)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, stacked: bool) -> str:
-    """Rows as text, columns as wide as they must be; the last column below its row where `stacked`."""
-    wide = head[:-1] if stacked else head
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(wide))]
-    lines = ["  ".join(word.ljust(w) for word, w in zip(wide, widths, strict=True)).rstrip()]
-    for row in rows:
-        lines.append("  ".join(word.ljust(w) for word, w in zip(row, widths, strict=False)).rstrip())
-        if stacked:
-            lines.append(f"    {row[-1]}")
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, columns as wide as they must be; the last one, without its head, below its row."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    lines = ["  ".join(word.ljust(w) for word, w in zip(head[:-1], widths, strict=True)).rstrip()]
+    for *row, last in rows:
+        lines.append("  ".join(word.ljust(w) for word, w in zip(row, widths, strict=True)).rstrip())
+        lines.append(f"    {last}")
     return "\n".join(lines)
