@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from virtualcell.compartments import read_compartments
@@ -149,9 +151,27 @@ def test_bad_networks_are_refused(tmp_path):
     refused(lambda: read_network(tmp_path / "c.npz"), "square", "(2, 3)")
     np.savez(tmp_path / "d.npz", matrix=np.array([{}], dtype=object))
     refused(lambda: read_network(tmp_path / "d.npz"), "plain arrays")
+    np.savez(tmp_path / "f.npz", genes=np.array(["A", "B"]), matrix=np.array([["1", "x"], ["0", "1"]]))
+    refused(lambda: read_network(tmp_path / "f.npz"), "matrix: expected numbers", "<U1")
+    np.savez(tmp_path / "g.npz", tf=np.array(["A", "B"]), target=np.array(["C"]))
+    refused(lambda: read_network(tmp_path / "g.npz"), "g.npz", "columns of one length, got tf 2, target 1")
+    twice = pa.Table.from_arrays([pa.array(["A"])] * 3, names=["tf", "target", "tf"])
+    pq.write_table(twice, tmp_path / "h.parquet")
+    refused(lambda: read_network(tmp_path / "h.parquet"), "h.parquet", "parquet table")
     good = read_network(written(tmp_path / "e.tsv", head + "A\tB\t1\n"))
     refused(lambda: good.edges(["X", "Y"]), "e.tsv", "none")
     refused(lambda: read_network(tmp_path / "e.tsv", confidence="A"), "confidence")
+
+
+def test_an_npz_that_cannot_be_unpacked_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", tf=np.array(["A"]), target=np.array(["B"]))
+    packed = bytearray((tmp_path / "a.npz").read_bytes())
+    for mark, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # the flag of an encrypted member, in both of its heads
+        start = -1
+        while (start := packed.find(mark, start + 1)) >= 0:
+            packed[start + at] |= 1
+    (tmp_path / "a.npz").write_bytes(packed)
+    refused(lambda: read_network(tmp_path / "a.npz"), "a.npz", "an .npz of plain arrays", "encrypted")
 
 
 def test_gene_types_and_compartments(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,13 @@ def test_a_prediction_is_scored(folder, capsys):
     files = ["--pred", folder / "made.h5ad", "--truth", folder / "world" / "cells.h5ad"]
     assert sh("evaluate", *files, "--json", folder / "s.json") == 0
     found = json.loads((folder / "s.json").read_text())
+    assert set(found["meta"]["files"]) == {"made.h5ad", "cells.h5ad"}
+    (folder / "other").mkdir()
+    shutil.copy(folder / "made.h5ad", folder / "other" / "cells.h5ad")
+    same = ["--pred", folder / "other" / "cells.h5ad", *files[2:]]
+    assert sh("evaluate", *same, "--json", folder / "t.json") == 0
+    paths = {(folder / place / "cells.h5ad").as_posix() for place in ("other", "world")}
+    assert set(json.loads((folder / "t.json").read_text())["meta"]["files"]) == paths
     perfect = [
         row["value"]
         for row in found["rows"]

@@ -126,9 +126,11 @@ def test_a_single_part_says_its_own_and_none_is_refused(world, tmp_path):
     assert set(tables) == {"parts", "cells", "genes"}
     assert {"stochastic.intrinsic", "stochastic.extrinsic"} <= set(tables["genes"])
     assert len(plot_explained(tables).axes) == 2
-    plain, source = fresh(world, tmp_path, "StateEmbeddingModel")
+    plain, same = fresh(world, tmp_path, "StateEmbeddingModel")
     with pytest.raises(DataError, match="has no parts"):
-        explain(plain, source)
+        explain(plain, same)
+    with pytest.raises(DataError, match=r"cells: expected a whole number >= 1, got -1"):
+        explain(model, source, cells=-1)
     with pytest.raises(DataError, match="none that can be drawn"):
         plot_explained({})
 

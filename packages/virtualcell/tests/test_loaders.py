@@ -312,8 +312,8 @@ def test_times_are_hours(data):
     for strategy in ("log", "quantile"):
         made(loaders.TemporalDataLoader, time_steps=3, temporal_sampling_strategy=strategy).fit(source)
     bad = data.copy()
-    bad.obs.loc["c4", "time"] = -1
-    refused(lambda: made(loaders.TemporalDataLoader).fit(open_cells(bad)), "cell c4", "0 or later")
+    bad.obs.loc[["c4", "c7"], "time"] = -1, -5
+    refused(lambda: made(loaders.TemporalDataLoader).fit(open_cells(bad)), "cell c4", "0 or later, got -1")
     refused(lambda: made(loaders.TemporalDataLoader, {"time_key": "tim"}).fit(source), "did you mean 'time'")
 
 
@@ -434,6 +434,10 @@ def test_misspelt_and_impossible_settings_are_refused(source):
     refused(lambda: BaseEnhancedLoader(per_gene_normalization=1), "true or false")
     refused(lambda: BaseEnhancedLoader({"max_genes": 0}), "max_genes", ">= 1")
     refused(lambda: BaseEnhancedLoader([1]), "mapping")
+    refused(lambda: loaders.RegulatoryDataLoader(regulatory_strength_threshold=np.inf), ">= 0, got inf")
+    refused(
+        lambda: made().fit(source, rows=np.ones(300, dtype=bool)), "rows", "places of cells", "bool (300,)"
+    )
     refused(lambda: loaders.StochasticDataLoader(noise_dim=10), "noise_dim", "64")
     refused(lambda: loaders.StochasticDataLoader(noise_strength_range=(0.9, 0.1)), "rising")
     refused(lambda: BaseEnhancedLoader(robust_normalization=True, quantile_normalization=True), "at most one")
@@ -477,6 +481,9 @@ def test_given_vectors_are_the_tokens(source, tmp_path):
     assert (batch["src"][0, 3] == 2).all()
     assert any("1 genes are missing: g29" in note for note in loader.notes)
     refused(lambda: made().fit(source, vectors={"g0": np.array([np.nan])}), "'g0'", "finite")
+    refused(
+        lambda: made().fit(source, vectors={"g0": np.array(["x"])}), "gene vectors: expected numbers", "'x'"
+    )
 
 
 def test_collected_cells_go_through_every_loader(real):

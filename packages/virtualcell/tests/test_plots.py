@@ -139,6 +139,11 @@ def test_the_verb_draws_maps_changes_and_scores(folder, capsys):
         (["plot", cells, "--out", folder / "n.png", "--color", "conditions"], "did you mean 'condition'"),
         (["plot", cells, "--out", folder / "n.png", "--control", cells], "--control: is not used"),
         (["plot", folder / "s.json", "--out", folder / "n.png", "--color", "x"], "--color: is not used"),
+        (
+            ["plot", folder / "s.json", "--out", folder / "n.png", "--seed", "1"],
+            "--seed: is not used with scores",
+        ),
+        (["plot", cells, "--truth", cells, "--out", folder / "n.png", "--seed", "1"], "--seed: is not used"),
         (["plot", folder / "other.json", "--out", folder / "n.png"], "expected scores"),
     ):
         assert sh(*words) == 2

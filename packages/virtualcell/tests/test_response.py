@@ -155,6 +155,8 @@ def test_noise_is_drawn_with_a_generator_only() -> None:
     assert not torch.allclose(draw(1).values, draw(2).values)
     assert draw(1).values[0, :, 1].std() > 0
     assert predicted(net, given).values.shape == (B, 1, N)
+    with pytest.raises(ValueError, match="draws: expected 1 without a generator, got 5"):
+        predicted(net, given, draws=5)
     with pytest.raises(ValueError, match="StateEmbeddingModel has no noise to draw"):
         made().several(2, torch.Generator(), inputs(made()))
 

@@ -13,12 +13,14 @@ from scipy import sparse
 from virtualcell.cells import About
 from virtualcell.counting import overdispersion
 from virtualcell.doses import between, dose_of
+from virtualcell.explain_response import explain_response
 from virtualcell.faults import DataError
 from virtualcell.network import Network
 from virtualcell.pathways import GeneSets
 from virtualcell.populations import canonical
 from virtualcell.response import fit_responder
 from virtualcell.response_config import ResponseConfig, RowNetOptions, TreeOptions
+from virtualcell.simulation_options import SimulationOptions
 from virtualcell.verbs.common import writable
 
 BARE = ResponseConfig(trees=TreeOptions(use=False), network=RowNetOptions(use=False))
@@ -117,6 +119,7 @@ def test_logarithms_of_any_total_are_of_10_000(model):
 def test_a_context_is_not_given_in_vain(tmp_path):
     plain = fit(cells(), tmp_path, context_key=None)
     refused(lambda: plain.perturb(cells(), "A", context="T"), "'T'", "trained without contexts")
+    refused(lambda: explain_response(plain, cells(), "A", context="T"), "'T'", "trained without contexts")
     data = cells()
     data.obs["time"] = 6
     two = fit(data, tmp_path, context_key="cell_type,time")
@@ -204,6 +207,10 @@ def test_tables_that_tell_nothing_are_refused(tmp_path):
     sets = GeneSets({"P": ("X1", "X2")}, "p.gmt")
     refused(lambda: fit(cells(), tmp_path, annotations={"pathways": sets}), "p.gmt: none of its names")
     refused(lambda: fit(cells(), tmp_path, vectors={"X": np.ones(2)}), "vectors: none of its names (X)")
+    refused(
+        lambda: fit(cells(), tmp_path, annotations={"pathway": sets}),
+        "annotations: expected pathways, network, compartments, got 'pathway'",
+    )
     places = GeneSets({"nucleus": ("g1",)}, "c.tsv")
     refused(
         lambda: fit(cells(), tmp_path, annotations={"compartments": places}), "no part of StateEmbeddingModel"
@@ -220,6 +227,11 @@ def test_what_is_said_of_tables_is_kept(tmp_path):
 
 def test_numpy_numbers_are_numbers(model):
     assert type(replace(BARE, seed=np.int64(3)).seed) is int
+    for number in (np.float32(0.5), np.float64(0.5)):
+        rate = replace(BARE.trees, learning_rate=number).learning_rate
+        assert (type(rate), rate) == (float, 0.5)
+    hours = SimulationOptions(hours=(np.float64(6), np.int64(8))).hours
+    assert (hours, [type(hour) for hour in hours]) == ((6.0, 8), [float, int])
     assert model.perturb(cells(), "A", context="T", cells=np.int64(3), seed=np.uint8(1)).n_obs == 3
 
 

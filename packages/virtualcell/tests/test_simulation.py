@@ -107,6 +107,8 @@ def test_impossible_worlds_are_refused():
         ({"genes": 5}, "regulators"),
         ({"capture": 2.0}, "capture"),
         ({"hours": ()}, "hours"),
+        ({"hours": (6.0, float("nan"))}, "hours"),
+        ({"regulation": float("inf")}, "regulation"),
     ):
         with pytest.raises(DataError, match=said):
             made(**words)

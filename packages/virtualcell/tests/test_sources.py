@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,6 +74,28 @@ def test_files_give_the_cells_of_memory(tmp_path, suffix, form, backed):
     for one, two in zip(source.blocks(70), held.blocks(70), strict=True):
         assert (one.counts != two.counts).nnz == 0
         assert one.array("protein").shape == (len(one), 3)
+
+
+@pytest.mark.parametrize("backed", [True, False])
+def test_entries_stored_twice_or_as_zero_are_one_or_none(tmp_path, backed):
+    data = made()
+    whole = data.X.toarray()
+    data.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        group = file["X"]
+        first = group["indices"][0]
+        more = {
+            "data": [group["data"][0] - 1, 1, 0],
+            "indices": [first, first, np.flatnonzero(whole[0] == 0)[0]],
+        }
+        for name, begin in more.items():  # the first value as two, and a zero
+            values = np.concatenate([begin, group[name][1:]]).astype(group[name].dtype)
+            del group[name]
+            group[name] = values
+        group["indptr"][1:] = group["indptr"][1:] + 2
+    found = open_cells(tmp_path / "a.h5ad", backed=backed).__getitems__(np.arange(300)).counts
+    assert found.nnz == np.count_nonzero(whole)
+    np.testing.assert_array_equal(found.toarray(), whole)
 
 
 def test_csc_on_disk_is_read_into_memory_or_refused(tmp_path):

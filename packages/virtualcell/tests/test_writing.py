@@ -50,8 +50,17 @@ def test_what_no_prediction_can_be_is_refused():
     ):
         with pytest.raises(DataError, match=words):
             predicted_cells(values, GENES, "A")
-    with pytest.raises(DataError, match="3 perturbations"):
+    with pytest.raises(DataError, match="3 perturbations, one a cell, got 1"):
         predicted_cells(COUNTS, GENES, ["A"])
+    with pytest.raises(DataError, match="3 rows of obs, one a cell, got 2"):
+        predicted_cells(COUNTS, GENES, "A", obs=pd.DataFrame(index=["x", "y"]))
+    with pytest.raises(DataError, match="a row of each gene, c have none"):
+        predicted_cells(COUNTS, GENES, "A", var=pd.DataFrame({"id": [0, 1, 2]}, index=["a", "b", "d"]))
+
+
+def test_rows_of_genes_are_in_the_order_of_the_genes():
+    var = pd.DataFrame({"id": [0, 1, 2, 3]}, index=["a", "b", "c", "d"])
+    assert predicted_cells(COUNTS, GENES, "A", var=var).var["id"].tolist() == [1, 0, 2]
 
 
 def test_embeddings_are_beside_their_cells():

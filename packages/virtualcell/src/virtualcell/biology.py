@@ -8,7 +8,7 @@ from torch import Tensor
 
 from virtualcell.faults import refuse
 from virtualcell.loader_files import model_words
-from virtualcell.loaders import loader_for
+from virtualcell.loaders import ANNOTATIONS, annotation_words, loader_for
 from virtualcell.models import MODELS
 from virtualcell.response_data import OF_CELLS, OF_GENES
 from virtualcell.row_model import PLAIN, Biology
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from virtualcell.loading import BaseEnhancedLoader
     from virtualcell.sources import CellSource
 
-FILES = {  # annotations, by the settings of loaders that read them
-    "pathways": "pathway_annotation_file",
-    "network": "interaction_matrix_file",
-    "compartments": "compartment_annotation_file",
-}
 CELLS = 256  # of a context, that its inputs are the mean of
 NOT_TOKENS = ("src", "mask", "counts")
 OTHERS = ("token_dim", "num_datasets")  # constructor words that the rows of features decide
@@ -47,20 +42,18 @@ def biology_of(
     """
     if model not in (PLAIN, *MODELS):
         refuse(f"model: expected one of {', '.join(MODELS)} or {PLAIN}, got {model!r}")
-    steps = () if model == PLAIN else loader_for(model).steps
-    known = {name for step in steps for name in getattr(step.Options, "__dataclass_fields__", ())}
-    if "compartments" in annotations and FILES["compartments"] not in known:
+    kind = loader_for(model)
+    words = annotation_words(kind, annotations)
+    if "compartments" in annotations and ANNOTATIONS["compartments"] not in words:
         refuse(f"compartments: no part of {model} reads them: leave them out, or take a model that does")
     if model == PLAIN:
         return Biology(), None
-    kind = loader_for(model)
-    words = {FILES[name]: given for name, given in annotations.items() if FILES[name] in known}
     loader = kind({"tokens": "all", "max_genes": len(genes), "with_src": False}, **words)
     loader.fit(source, genes=genes)
     told: dict[str, Any] = {name: x for name, x in model_words(loader).items() if name not in OTHERS}
     sizes = {name: x for name, x in told.items() if not isinstance(x, Tensor)}
     tables = {name: x for name, x in told.items() if isinstance(x, Tensor)}
-    reads = tuple(word for part in MODELS[model].parts for word in part.reads)
+    reads = words_read(model)
     of_genes: dict[str, Tensor] = {}
     of_context: dict[str, dict[str, Tensor]] = {}
     for context, rows in controls.items():
@@ -68,6 +61,11 @@ def biology_of(
         of_genes = {w: batch[w][0, 1:] for w in OF_GENES if w in reads and w in batch and w not in NOT_TOKENS}
         of_context[context] = population_words(batch, reads)
     return Biology(model, sizes, tables, of_genes, of_context), loader
+
+
+def words_read(model: str) -> tuple[str, ...]:
+    """The inputs that the parts of a model understand, by the model's name."""
+    return tuple(word for part in MODELS[model].parts for word in part.reads)
 
 
 def population_words(batch: Mapping[str, Tensor], reads: Sequence[str]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from virtualcell.faults import nearest, refuse
@@ -16,11 +16,8 @@ class Checked:
         """Refuse values of another type or outside their range."""
         hints = get_type_hints(type(self))
         for known in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, known.name)
-            if isinstance(value, Integral) and not isinstance(
-                value, int
-            ):  # of numpy; a manifest holds plain ones
-                object.__setattr__(self, known.name, value := int(value))
+            value = _plain(getattr(self, known.name))
+            object.__setattr__(self, known.name, value)
             _of_type(known.name, value, hints[known.name])
         self.ranges()
 
@@ -30,9 +27,9 @@ class Checked:
 
 
 def at_least(options: Any, low: float, *names: str) -> None:
-    """Refuse a setting below `low`."""
+    """Refuse a setting below `low`, or not finite."""
     for name in names:
-        if not getattr(options, name) >= low:
+        if not low <= getattr(options, name) < float("inf"):
             refuse(f"{name}: expected a number >= {low:g}, got {getattr(options, name)!r}")
 
 
@@ -44,7 +41,7 @@ def above(options: Any, low: float, *names: str) -> None:
 
 
 def between(options: Any, low: float, high: float, name: str) -> None:
-    """Refuse a setting that is not above `low` and at most `high`."""
+    """Refuse a setting unless it is above `low` and at most `high`."""
     if not low < getattr(options, name) <= high:
         refuse(f"{name}: expected a number above {low:g} to {high:g}, got {getattr(options, name)!r}")
 
@@ -54,6 +51,15 @@ def rising(options: Any, low: float, high: float, name: str) -> None:
     pair = getattr(options, name)
     if len(pair) != 2 or not low <= pair[0] < pair[1] <= high:
         refuse(f"{name}: expected two rising numbers from {low:g} to {high:g}, got {tuple(pair)!r}")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as Python's, single ones and those of a tuple: a manifest holds no others."""
+    if type(value) is tuple:
+        return tuple(map(_plain, value))
+    if not isinstance(value, Real) or type(value) in (bool, int, float):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

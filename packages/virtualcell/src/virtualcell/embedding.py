@@ -18,7 +18,7 @@ from virtualcell.fitting import chosen
 from virtualcell.hiding import dense
 from virtualcell.loader_files import model_words
 from virtualcell.loader_options import LoaderConfig
-from virtualcell.loaders import loader_for
+from virtualcell.loaders import ANNOTATIONS, annotation_words, loader_for
 from virtualcell.loading import BaseEnhancedLoader
 from virtualcell.sources import CellSource, open_cells
 from virtualcell.state import StateEmbeddingModel
@@ -36,11 +36,6 @@ __all__ = ["EmbeddingModel", "fit_embedding"]
 BLOCK = 256  # cells that are embedded at once
 FEW = 8  # cells by which it is seen what learns
 SOME = 4096  # cells by which a network is scaled when it is made
-FILES = {  # annotations, by the settings of loaders that read them
-    "pathways": "pathway_annotation_file",
-    "network": "interaction_matrix_file",
-    "compartments": "compartment_annotation_file",
-}
 _KINDS = {"log": "log values", "linear": "normalised values"}
 
 
@@ -153,14 +148,10 @@ def made_loader(
     Raises DataError for annotations that the model does not read, and as `BaseEnhancedLoader.fit`.
     """
     kind = loader_for(config.model)
-    known = {f"{name}" for step in kind.steps for name in getattr(step.Options, "__dataclass_fields__", ())}
-    words = {}
-    for name, given in annotations.items():
-        if name not in FILES:
-            refuse(f"annotations: expected {', '.join(FILES)}, got {name!r}")
-        if FILES[name] not in known:
+    words = annotation_words(kind, annotations)
+    for name in annotations:
+        if ANNOTATIONS[name] not in words:
             refuse(f"{name}: {config.model} does not read them; `virtualcell models` says which does")
-        words[FILES[name]] = given
     cells = source.sample(config.fit_cells, seed=config.seed)
     picked, notes = chosen(cells, LoaderConfig(max_genes=config.genes), None)
     loader = kind(

@@ -57,9 +57,11 @@ def explain(
     parts: how open each gate is. cells: a row a cell: states, and means over its genes. genes: a row a gene: means over
     the cells that have it as a token. pathways, compartments, groups (of pathways), slots (of memory): means over cells
     of how strongly each speaks and how far the cell token attends to it. by: a column of obs: `cells_by` and
-    `pathways_by` are means within its labels. Raises DataError for a network without parts.
+    `pathways_by` are means within its labels. Raises DataError for a network without parts, and for no cells.
     """
     net = model.net.eval()
+    if cells < 1:
+        refuse(f"cells: expected a whole number >= 1, got {cells}")
     if not isinstance(net.cell, BaseEnhancedModel):
         refuse(
             f"{model.config.model}: has no parts that could tell anything: train one of `virtualcell models`"

@@ -56,8 +56,11 @@ def _row(block: sparse.csr_matrix, at: int) -> int:
 
 def recognised(
     sample: sparse.csr_matrix, declared: Kind | Literal["auto"], where: str, cell: Callable[[int], str]
-) -> tuple[Kind, str]:
-    """The kind of a sample (m, g) of checked cells and a note of it; a declared kind that cannot be is a DataError."""
+) -> tuple[Kind, float, str]:
+    """The kind of a sample (m, g) of checked cells, what log values are per (`per_of`, else 0), and a note of both.
+
+    Raises DataError for a declared kind that cannot be.
+    """
     values = sample.data
     whole = bool((values == np.rint(values)).all())
     found: Kind = "counts" if whole else "log" if values.max(initial=0.0) <= LOG_LARGEST else "linear"
@@ -76,7 +79,7 @@ def recognised(
         )
     kind = found if declared == "auto" else declared
     total = per_of(sample) if kind == "log" else 0.0
-    return kind, f"{where}: {_SAYS[kind]}" + (f" (log1p of counts per {total:,.0f})" if total else "")
+    return kind, total, f"{where}: {_SAYS[kind]}" + (f" (log1p of counts per {total:,.0f})" if total else "")
 
 
 def _hint(kind: Kind) -> str:

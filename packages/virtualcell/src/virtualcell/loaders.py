@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from virtualcell.faults import nearest, refuse
 from virtualcell.loading import BaseEnhancedLoader
@@ -14,9 +14,12 @@ from virtualcell.step_sets import Compartments, Pathways, Scales
 from virtualcell.step_time import Times
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from virtualcell.steps import Step
 
 __all__ = [
+    "ANNOTATIONS",
     "LOADERS",
     "BaseEnhancedLoader",
     "FullVirtualCellLoader",
@@ -31,6 +34,7 @@ __all__ = [
     "StochasticResourceDataLoader",
     "TemporalDataLoader",
     "TemporalMemoryDataLoader",
+    "annotation_words",
     "loader_for",
 ]
 
@@ -124,6 +128,24 @@ LOADERS: dict[str, type[BaseEnhancedLoader]] = {
     "StochasticResourceModel": StochasticResourceDataLoader,
     "FullVirtualCellModel": FullVirtualCellLoader,
 }
+
+ANNOTATIONS = {  # by the settings of loaders that read them
+    "pathways": "pathway_annotation_file",
+    "network": "interaction_matrix_file",
+    "compartments": "compartment_annotation_file",
+}
+
+
+def annotation_words(kind: type[BaseEnhancedLoader], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Annotations (files, or what was read of them) as settings of a loader; those that it does not read are absent.
+
+    Raises DataError for a name that is none of `ANNOTATIONS`.
+    """
+    for name in given:
+        if name not in ANNOTATIONS:
+            refuse(f"annotations: expected {', '.join(ANNOTATIONS)}, got {name!r}")
+    known = {name for step in kind.steps for name in getattr(step.Options, "__dataclass_fields__", ())}
+    return {ANNOTATIONS[name]: file for name, file in given.items() if ANNOTATIONS[name] in known}
 
 
 def loader_for(model: str) -> type[BaseEnhancedLoader]:

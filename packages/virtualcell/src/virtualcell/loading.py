@@ -210,7 +210,9 @@ def _drawn(source: CellSource, rows: Any, most: int, seed: int) -> Cells:
     """The cells that are fitted on, in the order of the file."""
     if rows is None:
         return source.sample(most, seed=seed)
-    picked = np.asarray(rows, dtype=np.int64)
+    picked = np.asarray(rows)
+    if picked.ndim != 1 or picked.dtype.kind not in "iu":  # a mask of cells would be read as the rows 0 and 1
+        refuse(f"rows: expected whole numbers (n,), the places of cells, got {picked.dtype} {picked.shape}")
     if len(picked) > most:
         picked = np.random.default_rng(seed).permutation(picked)[:most]
     return source.__getitems__(np.sort(picked))

@@ -152,6 +152,8 @@ def _of_matrix(path: Path, arrays: dict[str, np.ndarray]) -> Network:
     matrix, genes = arrays["matrix"], arrays.get("genes")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         refuse(f"{path}: matrix: expected a square (g, g), got {matrix.shape}")
+    if matrix.dtype.kind not in "buif":
+        refuse(f"{path}: matrix: expected numbers, got {matrix.dtype}")
     if genes is None or genes.dtype.kind != "U" or genes.shape != matrix.shape[:1]:
         refuse(
             f"{path}: genes: expected {matrix.shape[0]} names, got {None if genes is None else genes.shape}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from virtualcell.biology import biology_of, population_words
+from virtualcell.biology import CELLS, biology_of, population_words, words_read
 from virtualcell.cells import Cells
 from virtualcell.counting import overdispersion
 from virtualcell.doses import with_dose
@@ -136,6 +136,7 @@ class Responder:
                 column = f"obs[{keys['condition_key']!r}]"
                 refuse(f"{about.name}: {column}: no cell is {keys['control']!r}: give untouched cells")
         columns = self._columns
+        context_columns(context, columns)
         if columns and all(about.has(column) for column in columns):
             own = contexts_of(about, columns)
             there = sorted(set(own[keep].tolist()))
@@ -154,10 +155,8 @@ class Responder:
     def _words(self, source: CellSource, rows: np.ndarray) -> Mapping[str, Any]:
         if self.loader is None:
             return {}
-        from virtualcell.models import MODELS
-
-        reads = tuple(word for part in MODELS[self.model.biology.model].parts for word in part.reads)
-        return population_words(self.loader(source.__getitems__(rows[:256])), reads)
+        batch = self.loader(source.__getitems__(rows[:CELLS]))
+        return population_words(batch, words_read(self.model.biology.model))
 
 
 def fit_responder(

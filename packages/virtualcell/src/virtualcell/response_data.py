@@ -114,7 +114,12 @@ class Predicted(NamedTuple):
 def predicted(
     net: ResponseNet, batch: Batch, *, draws: int = 1, generator: torch.Generator | None = None
 ) -> Predicted:
-    """What the network makes of a batch; with a generator a network with noise draws `draws` cells a row."""
+    """What the network makes of a batch; with a generator a network with noise draws `draws` cells a row.
+
+    Raises ValueError for several draws without a generator.
+    """
+    if draws > 1 and generator is None:
+        checks.refuse(f"draws: expected 1 without a generator, got {draws}")
     own = {word: x for word, x in batch.items() if word in INPUTS}
     rows, cells = batch["mask"].shape[0], 1
     mask = batch["mask"]
@@ -145,7 +150,7 @@ def respond(
     draws: int = 1,
     generator: torch.Generator | None = None,
 ) -> Predicted:
-    """Predictions of all rows, in eval mode, on the network's device; given back on the CPU."""
+    """Predictions of all rows, in eval mode, on the network's device; given back on the CPU. Raises as `predicted`."""
     device, training = next(net.parameters()).device, net.training
     net.eval()
     try:

@@ -60,5 +60,5 @@ class SimulationOptions(Checked):
             refuse("knockouts, stimuli: expected at most as many as regulators and pathways")
         if self.pairs > self.knockouts * (self.knockouts - 1) // 2:
             refuse(f"pairs: expected at most the pairs of {self.knockouts} knockouts, got {self.pairs}")
-        if not self.hours or min(self.hours) <= 0 or max(self.hours) > 1000:
+        if not self.hours or not all(0 < hour <= 1000 for hour in self.hours):
             refuse(f"hours: expected numbers above 0 to 1000, got {self.hours!r}")

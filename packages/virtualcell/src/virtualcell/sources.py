@@ -13,7 +13,7 @@ from scipy import sparse
 from virtualcell.cells import About, Cells
 from virtualcell.faults import DataError, few, nearest, refuse
 from virtualcell.genes import check_unique
-from virtualcell.kinds import Kind, check_values, per_of, recognised
+from virtualcell.kinds import Kind, check_values, recognised
 from virtualcell.stored import HeldRows, Rows, StoredRows, as_csr, open_group, refuse_swollen, stacked
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ class CellSource:
         check_values(block, lambda row: str(names[start + row]), self._stored_genes, self.about.name)
         if self._fold is not None:
             block = sparse.csr_matrix(block @ self._fold)
-        if not block.has_sorted_indices:
-            block.sort_indices()
+        if not block.has_canonical_format:
+            block.sum_duplicates()  # and sorted, as what is held in memory is
+        block.eliminate_zeros()
         self._blocks[number] = block
         self._size += _held(block)
         while self._size > KEPT and len(self._blocks) > 1:
@@ -139,8 +140,7 @@ def open_cells(
     others = {str(c): var[c].astype(str).tolist() for c in var.columns if var[c].dtype.kind not in "buif"}
     probe = CellSource(rows, About(name, "counts", obs, genes, others, obsm), (), fold=fold)
     sample = probe.sample(SAMPLED)
-    found, note = recognised(sample.counts, kind, name, lambda row: str(obs.index[sample.rows[row]]))
-    per = per_of(sample.counts) if found == "log" else 0.0
+    found, per, note = recognised(sample.counts, kind, name, lambda row: str(obs.index[sample.rows[row]]))
     about = About(name, found, obs, genes, others, obsm, per)
     notes.insert(0, f"{name}: {len(obs)} cells x {len(genes)} genes; {note.partition(': ')[2]}")
     return CellSource(rows, about, notes, fold=fold)

@@ -117,9 +117,9 @@ def _hours(cells: Cells, words: dict[str, Any]) -> np.ndarray:
     """Times [h] (b,) of cells; DataError for one before 0."""
     times = cells.numbers(words["key"]) * words["hours"]
     if (times < 0).any():
-        row = int(cells.rows[int((times < 0).argmax())])
-        where = f"{cells.about.name}: obs[{words['key']!r}]: cell {cells.about.obs.index[row]}"
-        refuse(f"{where}: expected a time of 0 or later, got {times.min() / words['hours']:g}")
+        at = int((times < 0).argmax())
+        where = f"{cells.about.name}: obs[{words['key']!r}]: cell {cells.about.obs.index[cells.rows[at]]}"
+        refuse(f"{where}: expected a time of 0 or later, got {times[at] / words['hours']:g}")
     return times
 
 

@@ -113,7 +113,8 @@ class StoredRows:
         data = np.asarray(found["data"][first:last], dtype=np.float32)
         indices = np.asarray(found["indices"][first:last], dtype=np.int32)
         made = sparse.csr_matrix((stop - start, self.shape[1]), dtype=np.float32)
-        made.data, made.indices, made.indptr = data, indices, self._starts[start : stop + 1] - first
+        starts = (self._starts[start : stop + 1] - first).astype(np.int32)  # scipy wants both of one type
+        made.data, made.indices, made.indptr = data, indices, starts
         return made
 
 

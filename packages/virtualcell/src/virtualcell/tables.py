@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtualcell.faults import few, nearest, refuse
+from virtualcell.faults import DataError, few, nearest, refuse
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
 LARGEST = 2**30  # bytes of a table, unpacked
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError)
 _PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
@@ -77,7 +78,7 @@ def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Se
     """The columns of a table, by their names in its first line (text), its schema (parquet) or its arrays (npz).
 
     needed: must be there; optional: are read where there are any. Raises DataError: a column is missing, a row has
-    more or fewer fields than the head, a needed value is empty.
+    more or fewer fields than the head, columns differ in length, a needed value is empty.
     """
     path = checked_path(path)
     if path.suffix == ".parquet":
@@ -90,6 +91,9 @@ def read_table(path: str | os.PathLike[str], needed: Sequence[str], optional: Se
         if name not in columns:
             refuse(f"{path}: expected a column {name!r}, {nearest(name, [one for one in columns if one])}")
     kept = {name: columns[name] for name in (*needed, *optional) if name in columns}
+    if len({len(column) for column in kept.values()}) > 1:  # of an npz: others cannot be
+        sizes = ", ".join(f"{name} {len(column)}" for name, column in kept.items())
+        refuse(f"{path}: expected columns of one length, got {sizes}")
     lines = columns.get("", [str(start + i) for i in range(len(kept[needed[0]]))])
     table = Table(path, kept, [int(line) for line in lines])
     for name in needed:
@@ -131,7 +135,7 @@ def _parquet(path: Path) -> dict[str, list[str]]:
             name: ["" if value is None else str(value) for value in table[name].to_pylist()]
             for name in table.column_names
         }
-    except (OSError, ValueError, pyarrow.ArrowException) as fault:
+    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as fault:  # KeyError: of one name twice
         refuse(f"{path}: expected a parquet table, it cannot be read ({type(fault).__name__}: {fault})")
 
 
@@ -149,9 +153,9 @@ def read_npz(path: str | os.PathLike[str], *, largest: int = LARGEST) -> dict[st
             for member in archive.infolist():
                 data = io.BytesIO(archive.read(member))
                 found[member.filename.removesuffix(".npy")] = np.load(data, allow_pickle=False)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, MemoryError) as fault:
-        if type(fault).__name__ == "DataError":
-            raise
+    except DataError:
+        raise
+    except _UNREADABLE as fault:
         refuse(
             f"{path}: expected an .npz of plain arrays, it cannot be read ({type(fault).__name__}: {fault})"
         )

@@ -51,14 +51,17 @@ def matched_vectors(
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Vectors of genes (g, t) float32, which genes have one (g,) bool, and notes of those without.
 
-    Raises DataError: vectors of different lengths, NaN, no gene with one.
+    Raises DataError: vectors of different lengths, of anything but finite numbers, no gene with one.
     """
     vectors = given if isinstance(given, Mapping) else read_vectors(given)
     names = list(vectors)
     widths = {np.shape(vectors[name]) for name in names}
     if len(widths) != 1 or len(next(iter(widths))) != 1:
         refuse(f"gene vectors: expected vectors (t,) of one length, got shapes {sorted(widths)[:3]}")
-    table = np.stack([np.asarray(vectors[name], dtype=np.float32) for name in names])
+    try:
+        table = np.stack([np.asarray(vectors[name], dtype=np.float32) for name in names])
+    except (TypeError, ValueError) as fault:
+        refuse(f"gene vectors: expected numbers ({fault})")
     bad = ~np.isfinite(table).all(axis=1)
     if bad.any():
         refuse(f"gene vectors: gene {names[int(bad.argmax())]!r}: expected finite numbers")

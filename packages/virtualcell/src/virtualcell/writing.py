@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from virtualcell.faults import refuse
+from virtualcell.faults import few, refuse
 from virtualcell.names import COUNTS, EMBEDDING, HOW, PERTURBATION
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def predicted_cells(
 
     values: (n, g) whole counts, kept in `layers['counts']`; with counts=False, values of X themselves. perturbation:
     of all cells, or of each. obs: further columns; its index names the cells, else they are numbered. var: the rows of
-    the genes. Raises DataError: other shapes, NaN, negative values, counts that are not whole.
+    the genes; more may be there. Raises DataError: other shapes, a gene without a row, NaN, negative values, counts
+    that are not whole.
     """
     matrix = sparse.csr_matrix(values, dtype=np.float32)
     n, g = matrix.shape
@@ -68,8 +69,12 @@ def predicted_cells(
             "predicted cells: expected whole counts; values that are log1p already are given with counts=False"
         )
     words = [perturbation] * n if isinstance(perturbation, str) else list(perturbation)
-    if len(words) != n or (obs is not None and len(obs) != n):
-        refuse(f"predicted cells: expected {n} perturbations and rows of obs, got {len(words)}")
+    for name, count in (("perturbations", len(words)), ("rows of obs", n if obs is None else len(obs))):
+        if count != n:
+            refuse(f"predicted cells: expected {n} {name}, one a cell, got {count}")
+    lost = [] if var is None else [gene for gene in genes if gene not in var.index]
+    if lost:
+        refuse(f"predicted cells: var: expected a row of each gene, {few(lost)} have none")
     index = pd.Index([f"predicted_{i}" for i in range(n)]) if obs is None else obs.index.astype(str)
     columns = pd.DataFrame(index=index) if obs is None else obs.set_axis(index).copy()
     columns[PERTURBATION] = pd.Categorical(words)

@@ -133,10 +133,12 @@ def unused(words: Mapping[str, object], with_: str) -> None:
 
 
 def meta(files: Iterable[Path], seed: int) -> dict[str, object]:
-    """What was compared, for whoever reads the numbers later."""
+    """What was compared, for whoever reads the numbers later: files by name, or by path where two have one name."""
     from virtualcell import __version__
 
-    seen = {file.name: _sha256(file) for file in files}
+    listed = list(files)
+    same = {file.name for file in listed if sum(other.name == file.name for other in listed) > 1}
+    seen = {file.as_posix() if file.name in same else file.name: _sha256(file) for file in listed}
     return {"package": "virtualcell", "version": __version__, "files": seen, "seed": seed}
 
 

@@ -48,10 +48,11 @@ def plot(
     cli.refuse_existing(out, force=force)
     common.writable(out, *SUFFIXES)
     if file.suffix == ".json":
-        common.unused({"--truth": truth, "--control": control, "--color": color}, "scores")
+        given = {"--truth": truth, "--control": control, "--color": color}
+        common.unused(given | {"--condition-key": condition_key, "--seed": seed}, "scores")
         figure = _scores(file)
     elif truth is not None:
-        common.unused({"--color": color}, "predicted cells")
+        common.unused({"--color": color, "--seed": seed}, "predicted cells")
         files = [file, truth] + ([] if control is None else [control])
         figure = _changes(file.stem, common.compared(files, condition_key, context_key, control_word))
     else:
