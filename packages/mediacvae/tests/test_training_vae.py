@@ -184,6 +184,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(dataset, quick, tm
     assert same(state_of(whole), state_of(again))
 
 
+def test_without_a_directory_there_is_nothing_to_resume(dataset, quick):
+    with pytest.raises(ValueError, match=r"resume: expected the directory of the run \(out\)"):
+        learn(*arguments(dataset), quick, resume=True)
+
+
 # ---- what is learned
 
 

@@ -35,15 +35,15 @@ ALL = "all"  # of sources of media
 class BuildOptions:
     """What a dataset is built of, and how it is split."""
 
-    condition: tuple[str, ...] = (LINEAGE, STATS)
+    condition: tuple[str, ...] = (LINEAGE, STATS)  # blocks: lineage, names, stats, genome methods
     organism: str | None = None  # only this type
     group: Group = "genus"  # what is never on both sides of a split
     guessed: Guessed = "in"  # amounts whose stock strength the source guessed
     sources: tuple[str, ...] = ()  # of media; none: that which most growth is known of, and the user's own
-    ingredients: int = 256
-    test_size: float = 0.15  # share of the pairs
-    val_size: float = 0.15
-    seed: int = 0
+    ingredients: int = 256  # the commonest, that are kept
+    test_size: float = 0.15  # share of the pairs, of whole groups
+    val_size: float = 0.15  # likewise
+    seed: int = 0  # of the order in which groups fill the splits
 
     def __post_init__(self) -> None:
         """Refuse values outside their range; `archea` is understood."""
@@ -64,7 +64,8 @@ class BuildOptions:
 def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | None = None) -> Dataset:
     """The dataset of `mediacvae.db.Tables`; vectors: genome features by method.
 
-    Raises DatasetError where nothing is left to learn from.
+    Raises DatasetError for a source that there is not, and where nothing is left to learn from; ValueError for a block
+    of the condition that is unknown, said twice, or that no two organisms share anything in.
     """
     notes: list[str] = []
     media = _sources(tables, options, notes)
@@ -78,40 +79,15 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
     named = {name: found.names for name, found in (vectors or {}).items()}
     conditioner = Conditioner.of(known, options.condition, named)
     conditions = conditioner(known)
-    blind = set(genomes["genome_id"][~np.isfinite(conditions).any(axis=1)]) & set(pairs["genome_id"])
-    if blind:
-        notes.append(
-            f"{len(blind)} organisms of which no condition is known: their media are not learned from"
-        )
-        pairs = pairs[~pairs["genome_id"].isin(blind)]
-    if pairs.empty:
-        msg = "no organism with a known condition grows on a usable medium: nothing to learn from"
-        raise DatasetError(msg)
+    pairs = _of_known(pairs, genomes, conditions, notes)
     at = {name: row for row, name in enumerate(genomes["genome_id"])}
-    where = {name: row for row, name in enumerate(library["medium_id"])}
-    numbered: Frame = pd.DataFrame(
-        {
-            "organism": pairs["genome_id"].map(at).to_numpy(np.int64),
-            "medium": pairs["medium_id"].map(where).to_numpy(np.int64),
-            "source": pairs["source"].to_numpy(object),
-            "rank": pairs["rank"].to_numpy(object),
-        }
-    )
+    numbered = _numbered(pairs, at, library)
     organisms = genomes[["genome_id", "organism_name", "organism_type", "genus", "species"]].copy()
     organisms["genome"] = borrowed
     labels = _groups(genomes, known, borrowed, options, notes)
     organisms["split"] = split(organisms.assign(**{options.group: labels}), numbered, options)
     records, recipes = _records(tables, at, notes)
-    about = {
-        "condition": list(options.condition),
-        "group": options.group,
-        "guessed": options.guessed,
-        "organism": options.organism,
-        "seed": options.seed,
-        "test_size": options.test_size,
-        "val_size": options.val_size,
-        "tried": _titles(tables.media, set(records["medium_id"]) - set(where)),
-    }
+    tried = set(records["medium_id"]) - set(library["medium_id"])
     return Dataset(
         ingredients=ingredients,
         conditioner=conditioner,
@@ -122,7 +98,7 @@ def build(tables: Any, options: BuildOptions, vectors: Mapping[str, Vectors] | N
         pairs=numbered,
         records=records,
         recipes=recipes,
-        about=about,
+        about=_about(options) | {"tried": _titles(tables.media, tried)},
         notes=tuple(notes),
     )
 
@@ -208,6 +184,39 @@ def _pairs(tables: Any, library: Frame, options: BuildOptions, notes: list[str])
     pairs = pairs.sort_values(["genome_id", "medium_id"])
     genomes = tables.genomes[tables.genomes["genome_id"].isin(growth["genome_id"])]
     return pairs, genomes.sort_values("genome_id").reset_index(drop=True)
+
+
+def _of_known(pairs: Frame, genomes: Frame, conditions: np.ndarray, notes: list[str]) -> Frame:
+    """The pairs of organisms of whom any condition is known; DatasetError where there is none."""
+    blind = set(genomes["genome_id"][~np.isfinite(conditions).any(axis=1)]) & set(pairs["genome_id"])
+    if blind:
+        notes.append(
+            f"{len(blind)} organisms of which no condition is known: their media are not learned from"
+        )
+        pairs = pairs[~pairs["genome_id"].isin(blind)]
+    if pairs.empty:
+        msg = "no organism with a known condition grows on a usable medium: nothing to learn from"
+        raise DatasetError(msg)
+    return pairs
+
+
+def _numbered(pairs: Frame, at: Mapping[str, int], library: Frame) -> Frame:
+    """Pairs with organisms and media by their row number instead of their id."""
+    where = {name: row for row, name in enumerate(library["medium_id"])}
+    return pd.DataFrame(
+        {
+            "organism": pairs["genome_id"].map(dict(at)).to_numpy(np.int64),
+            "medium": pairs["medium_id"].map(where).to_numpy(np.int64),
+            "source": pairs["source"].to_numpy(object),
+            "rank": pairs["rank"].to_numpy(object),
+        }
+    )
+
+
+def _about(options: BuildOptions) -> dict[str, Any]:
+    """What a dataset says of how it was built."""
+    names = ("group", "guessed", "organism", "seed", "test_size", "val_size")
+    return {"condition": list(options.condition)} | {name: getattr(options, name) for name in names}
 
 
 def _records(tables: Any, at: Mapping[str, int], notes: list[str]) -> tuple[Frame, Frame]:

@@ -16,10 +16,12 @@ from mediacvae.attribution import baseline_of
 from mediacvae.expectation import moments
 
 if TYPE_CHECKING:
+    from mediacvae.model import ConditionalMediaVAE
     from mediacvae.predictor import MediaModel
 
 ACTIVE = 0.01  # variance of the posterior mean above which a feature says something of media (Burda 2016, section 4.3)
 APART = 2.0  # standard deviations of the aggregate posterior to either side
+BLOCK = 4096  # pairs looked at together
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,10 @@ def factors(model: MediaModel, condition: np.ndarray | None = None, *, top: int 
     if condition is None:
         blank = np.zeros_like(model.conditions[:1])
         condition = baseline_of(model, blank)
-    means, spread = _posterior(model)
+    means, spread = _posterior(net, model)
     variance = means.var(axis=0)
-    wide = np.sqrt(
-        variance + spread
-    )  # of the aggregate posterior: variance of the means, mean of the variances
+    # of the aggregate posterior: variance of the means, mean of the variances
+    wide = np.sqrt(variance + spread)
     ends = np.concatenate([means.mean(axis=0) + sign * APART * np.diag(wide) for sign in (1.0, -1.0)])
     device = net.log_sd.device
     given = net.given(torch.as_tensor(np.asarray(condition, np.float32), device=device)).expand(len(ends), -1)
@@ -78,15 +79,11 @@ def factors(model: MediaModel, condition: np.ndarray | None = None, *, top: int 
     return Factors(variance, pd.DataFrame(rows, columns=columns))
 
 
-def _posterior(model: MediaModel, at_once: int = 4096) -> tuple[np.ndarray, np.ndarray]:
+def _posterior(net: ConditionalMediaVAE, model: MediaModel) -> tuple[np.ndarray, np.ndarray]:
     """Posterior means (n, l) of the training pairs, and the mean of their variances (l,)."""
-    net = model.vae
-    if net is None:
-        return np.zeros((0, 0)), np.zeros(0)
-    means, spreads = [], []
-    for a in range(0, len(model.pairs), at_once):
-        organism, medium = model.pairs[a : a + at_once].T
-        device = net.log_sd.device
+    means, spreads, device = [], [], net.log_sd.device
+    for a in range(0, len(model.pairs), BLOCK):
+        organism, medium = model.pairs[a : a + BLOCK].T
         given = net.given(torch.as_tensor(model.conditions[organism].astype(np.float32), device=device))
         media = torch.as_tensor(model.media[medium].astype(np.float32), device=device)
         mean, logvar = net.posterior_of(media, given)

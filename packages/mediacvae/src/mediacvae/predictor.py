@@ -21,6 +21,7 @@ from mediacvae.constraints import Constraints
 from mediacvae.expectation import doubt, expected
 from mediacvae.growth import GrowthModel, Odds, Who, plain
 from mediacvae.model import ConditionalMediaVAE
+from mediacvae.names import nearest
 from mediacvae.placing import place
 from mediacvae.practice import Practice
 from mediacvae.ranking import Ranker
@@ -36,7 +37,7 @@ TRIES = 16  # draws for each recipe asked for
 
 
 def worth(made: Expected) -> np.ndarray:
-    """What it is worth to have an ingredient in a recipe, (n, m): its chance, and the error of leaving it out."""
+    """What an ingredient is worth in a recipe, (n, m): its chance, and the squared error of leaving it out."""
     return made.main + made.amount**2
 
 
@@ -44,9 +45,11 @@ def worth(made: Expected) -> np.ndarray:
 class MediaModel:
     """What was learned. ingredients: names of the columns of `media` (b, m) [g/L], the library.
 
-    library: medium_id, name and what else is known, a row a medium. vae, growth: None where there is none. organisms:
+    conditioner: organisms to conditions. base, vae, ranker, growth: regression, network, ranks and odds of growth; vae
+    and growth are None where there is none. library: medium_id, name and what else is known, a row a medium. organisms:
     genome_id, organism_name, organism_type, genus of the training organisms, whose conditions are `conditions` (p, d).
-    pairs: (e, 2) int64, rows of `organisms` and of `library`: what was learned from.
+    pairs: (e, 2) int64, rows of `organisms` and of `library`: what was learned from. config: what training was told.
+    facts: what it says of itself, as JSON types.
     """
 
     ingredients: tuple[str, ...]
@@ -92,7 +95,7 @@ class MediaModel:
         return [name for name, own in columns.items() if not np.isfinite(condition[0, own]).any()]
 
     def expected(self, conditions: np.ndarray) -> Expected:
-        """What organisms with conditions (n, d) can expect: kernel regression and the network, mixed."""
+        """What organisms with conditions (n, d) can expect, (n, m) each: kernel regression and the network, mixed."""
         base = self.base(conditions)
         if self.vae is None:
             return base
@@ -100,7 +103,10 @@ class MediaModel:
         return base.mix(its, self.share)
 
     def doubt(self, conditions: np.ndarray) -> np.ndarray:
-        """How far the network's weights leave chances open, (n, m), one standard deviation; 0 without a network."""
+        """How far the network's weights leave chances open for conditions (n, d): standard deviation (n, m).
+
+        0 without a network.
+        """
         if self.vae is None:
             return np.zeros((len(conditions), len(self.ingredients)))
         return self.share * doubt(self.vae, conditions, draws=self.config.draws, seed=self.config.seed)
@@ -141,7 +147,7 @@ class MediaModel:
             raise ValueError(msg)
         made = self.expected(condition)
         drawn, value = self._drawn(
-            condition, n * TRIES, made.there, self.config.seed if seed is None else seed
+            self.vae, condition, n * TRIES, made.there, self.config.seed if seed is None else seed
         )
         drawn = self.practice.obeying(drawn, value, made.main, own)
         if plausible and not self.plausible.valid(first).all():  # then the likeliest of the draws comes first
@@ -151,7 +157,10 @@ class MediaModel:
         return np.concatenate([first, ready[diverse(ready, score, n - len(first), diversity)]])
 
     def rank(self, condition: np.ndarray, top: int | None = None) -> pd.DataFrame:
-        """Known media, the most promising first: rank, medium_id, name, probability of being on record."""
+        """Known media for a condition (1, d), the most promising first: rank, medium_id, name, probability.
+
+        probability: of being on record for the organism. top: how many; without it, all.
+        """
         scores = self.scores(condition)
         score, chance = scores[0], self.ranker.probability(scores)[0]
         order = np.argsort(-score, kind="stable")[:top]
@@ -171,14 +180,18 @@ class MediaModel:
     def tried(self, organism: Organism, known: Sequence[tuple[str, bool]] = ()) -> pd.DataFrame:
         """Odds of growth on every medium that was ever tried: medium_id, probability, information [nats].
 
-        known: results (medium, growth) of the organism. information: what trying it would say.
+        known: results (medium, growth) of the organism. information: what trying it would say. Raises ValueError for a
+        model that knows no odds, and for a medium that it does not know.
         """
         return self.predict_growth(organism, list(self._growth.media), known)
 
     def predict_growth(
         self, organism: Organism, media: Sequence[str], known: Sequence[tuple[str, bool]] = ()
     ) -> pd.DataFrame:
-        """Odds of growth on media by id: medium_id, probability, information [nats]; ValueError for an unknown one."""
+        """Odds of growth on media by id: medium_id, probability, information [nats]; `known` as in `tried`.
+
+        Raises ValueError for a model that knows no odds, and for a medium that it does not know.
+        """
         growth = self._growth
         recipes = {name: self.recipe(name) for name in [*media, *(name for name, _ in known)]}
         who = self._who(organism)
@@ -198,7 +211,7 @@ class MediaModel:
         )
 
     def odds_of(self, organism: Organism, recipes: np.ndarray) -> Odds:
-        """Odds of growth on recipes (n, m) [g/L] that nobody has tried."""
+        """Odds of growth on recipes (n, m) [g/L] that nobody has tried; ValueError for a model that knows no odds."""
         names = [f"recipe {at + 1}" for at in range(len(recipes))]
         held = {
             name: frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(row > 0))
@@ -207,16 +220,13 @@ class MediaModel:
         return self._growth.odds(self._who(organism), np.zeros(len(names), dtype=np.int64), names, held)
 
     def recipe(self, medium_id: str) -> frozenset[str]:
-        """The ingredients of a medium that was tried, or of the library; ValueError for another id."""
+        """Ingredients, as `growth.plain`, of a medium that was tried, or of the library; ValueError for another id."""
         if self.growth is not None and medium_id in self.growth.recipes:
             return self.growth.recipes[medium_id]
         row = self._rows.get(medium_id)
         if row is None:
-            import difflib
-
             known = [*self._rows, *(self.growth.media if self.growth else ())]
-            near = difflib.get_close_matches(medium_id, known, n=1, cutoff=0.0)
-            msg = f"medium: {medium_id!r} is not known to the model; did you mean {near[0]!r}?"
+            msg = f"medium: {medium_id!r} is not known to the model{nearest(medium_id, known)}"
             raise ValueError(msg)
         return frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(self.media[row] > 0))
 
@@ -266,14 +276,11 @@ class MediaModel:
         return condition
 
     def _drawn(
-        self, condition: np.ndarray, n: int, chance: np.ndarray, seed: int
+        self, vae: ConditionalMediaVAE, condition: np.ndarray, n: int, chance: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws (n, m) [g/L] of the network, moved to the mixed chances (1, m), and what each ingredient is worth."""
-        if self.vae is None:
-            none = np.zeros((0, len(self.ingredients)))
-            return none, none
-        own = expected(self.vae, condition, draws=self.config.draws, seed=seed).there
-        grams, value = drafts.drawn(self.vae, condition, n, own, chance, seed=seed)
+        own = expected(vae, condition, draws=self.config.draws, seed=seed).there
+        grams, value = drafts.drawn(vae, condition, n, own, chance, seed=seed)
         return np.minimum(grams, self.practice.most), value
 
     def _only_plausible(self, recipes: np.ndarray, n: int, *, plausible: bool) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+    from cytosol.bundle import Bundle
 
 LIBRARY = ("medium_id", "name", "source", "medium_type", "min_ph", "max_ph", "physical_state")
 
@@ -123,55 +126,65 @@ def refuse_existing(path: Path) -> None:
 def load(path: Path) -> MediaModel:
     """Read and check a model. BundleError, in one line, for whatever is wrong with it."""
     bundle = load_bundle(path, kinds=[vae_file.WHOLE])
-    extra: dict[str, Any] = bundle.extra
     try:
-        text = json.loads(bundle.tensors["text"].numpy().tobytes())
-        config = from_dict(TrainConfig, bundle.config)
-        conditioner = Conditioner.from_plain(text["condition"])
-
-        def array(name: str) -> np.ndarray:
-            own = bundle.tensors[name].numpy()
-            unknown = bundle.tensors.get(f"{name}.unknown")
-            return own if unknown is None else np.where(unknown.numpy(), np.nan, own)
-
-        kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["settings"][2])
-        own = [array(f"base.{name}") for name in ("landmarks", "basis", "mean", "weights")]
-        seen = [array(f"ranker.{name}") for name in ("landmarks", "counts", "media")]
-        growth = None
-        if "growth" in text:
-            said = text["growth"]
-            growth = GrowthModel(
-                kernel=kernel,
-                who=Who(said["ids"], said["genus"], said["species"], array("growth.conditions")),
-                media=tuple(said["media"]),
-                recipes={name: frozenset(held) for name, held in said["recipes"].items()},
-                organism=array("growth.organism"),
-                medium=array("growth.medium"),
-                grew=array("growth.grew"),
-            )
-        net = vae_file.of_model(bundle)
-        return MediaModel(
-            ingredients=tuple(text["ingredients"]),
-            conditioner=conditioner,
-            base=KernelBase(kernel, *own, settings=Settings(*extra["settings"])),
-            vae=None if net is None else ConditionalMediaVAE.of(net),
-            ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"]), blend=float(extra["blend"])),
-            growth=growth,
-            library=pd.DataFrame(text["library"]),
-            media=array("media"),
-            organisms=pd.DataFrame(text["organisms"]),
-            conditions=array("conditions"),
-            pairs=array("pairs"),
-            config=config,
-            facts=extra["facts"],
-            share=float(extra["share"]),
-        )
+        return _model(bundle)
     except KeyError as missing:
         msg = f"{path}: the manifest lacks {missing}: save the model again"
         raise BundleError(msg) from None
     except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as fault:
         msg = f"{path}: the parts do not fit each other ({str(fault).splitlines()[0]}): save the model again"
         raise BundleError(msg) from None
+
+
+def _model(bundle: Bundle) -> MediaModel:
+    """What a bundle holds. KeyError for a part that is not there, and many another error for one that does not fit."""
+    extra: dict[str, Any] = bundle.extra
+    text = json.loads(bundle.tensors["text"].numpy().tobytes())
+    config = from_dict(TrainConfig, bundle.config)
+    conditioner = Conditioner.from_plain(text["condition"])
+    array = partial(_array, bundle)
+    kernel = Kernel(conditioner, array("kernel.shift"), array("kernel.scale"), extra["settings"][2])
+    own = [array(f"base.{name}") for name in ("landmarks", "basis", "mean", "weights")]
+    seen = [array(f"ranker.{name}") for name in ("landmarks", "counts", "media")]
+    growth = _growth(bundle, text["growth"], kernel) if "growth" in text else None
+    net = vae_file.of_model(bundle)
+    return MediaModel(
+        ingredients=tuple(text["ingredients"]),
+        conditioner=conditioner,
+        base=KernelBase(kernel, *own, settings=Settings(*extra["settings"])),
+        vae=None if net is None else ConditionalMediaVAE.of(net),
+        ranker=Ranker(kernel, *seen, odds=tuple(extra["odds"]), blend=float(extra["blend"])),
+        growth=growth,
+        library=pd.DataFrame(text["library"]),
+        media=array("media"),
+        organisms=pd.DataFrame(text["organisms"]),
+        conditions=array("conditions"),
+        pairs=array("pairs"),
+        config=config,
+        facts=extra["facts"],
+        share=float(extra["share"]),
+    )
+
+
+def _growth(bundle: Bundle, said: Mapping[str, Any], kernel: Kernel) -> GrowthModel:
+    """The odds of growth of a bundle. said: their names."""
+    array = partial(_array, bundle)
+    return GrowthModel(
+        kernel=kernel,
+        who=Who(said["ids"], said["genus"], said["species"], array("growth.conditions")),
+        media=tuple(said["media"]),
+        recipes={name: frozenset(held) for name, held in said["recipes"].items()},
+        organism=array("growth.organism"),
+        medium=array("growth.medium"),
+        grew=array("growth.grew"),
+    )
+
+
+def _array(bundle: Bundle, name: str) -> np.ndarray:
+    """An array as `_tensors` was given it."""
+    own = bundle.tensors[name].numpy()
+    unknown = bundle.tensors.get(f"{name}.unknown")
+    return own if unknown is None else np.where(unknown.numpy(), np.nan, own)
 
 
 def _plain(frame: pd.DataFrame) -> dict[str, list[Any]]:

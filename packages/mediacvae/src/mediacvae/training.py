@@ -69,52 +69,32 @@ def fit(
     resume: bool = False,
     force: bool = False,
 ) -> tuple[MediaModel, pd.DataFrame]:
-    """Fit a model and give the history of the network's run.
+    """Fit a model and give the history of the network's run, a row a note (none for a model without a network).
 
-    rows, records: numbers of the pairs and of the growth records to learn from; without them, those of the train
-    split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints, from
-    which `resume` goes on, and which `force` drops.
+    rows, records: numbers (n,) of the pairs and (r,) of the growth records to learn from; without them, those of the
+    train split. Media that only other pairs have are not shown to the network. out: directory of its checkpoints, from
+    which `resume` goes on, and which `force` drops. Raises ValueError where there is no pair, for a run that is there
+    and neither to be resumed nor forced away, and for `resume` without `out`.
     """
-    train = data.organisms["split"].to_numpy() == "train"
-    val = (
-        data.rows("val") if rows is None else np.zeros(0, dtype=np.int64)
-    )  # of chosen rows nobody knows what is left
+    # of chosen rows nobody knows what is left to choose the network's share by
+    val = data.rows("val") if rows is None else np.zeros(0, dtype=np.int64)
     if rows is None:
         rows = data.rows("train")
     if records is None:
+        train = data.organisms["split"].to_numpy() == "train"
         records = np.flatnonzero(train[data.records["organism"].to_numpy()])
     if not len(rows):
         msg = "no pair to learn from in the train split; build the dataset with a smaller test_size and val_size"
         raise ValueError(msg)
     pairs = data.pairs[["organism", "medium"]].to_numpy(np.int64)
-    own, hidden = pairs[rows], np.setdiff1d(pairs[:, 1], pairs[rows, 1])
-    groups = np.where(
-        data.organisms["genus"].fillna("") == "", data.organisms["genome_id"], data.organisms["genus"]
-    )
-    used = np.unique(own[:, 0])
+    own, groups = pairs[rows], _groups(data)
     base = KernelBase.fit(
         data.conditioner, data.conditions, own[:, 0], data.media[own[:, 1]], groups, seed=config.seed
     )
     held = _held_out(data, base, own, groups, config.seed)
-    vae, history = None, pd.DataFrame()
-    if config.model_type != "base":
-        from mediacvae.training_vae import learn
-
-        alone = np.setdiff1d(np.arange(len(data.media)), np.concatenate([hidden, own[:, 1]]))
-        vae, history = learn(
-            data.conditioner,
-            data.conditions,
-            data.media,
-            own,
-            data.organisms,
-            alone,
-            config,
-            sizes=base.kernel.scale,
-            out=out,
-            resume=resume,
-            force=force,
-        )
-    kinds = data.organisms["organism_type"].to_numpy()[own[:, 0]]
+    alone = np.setdiff1d(np.arange(len(data.media)), pairs[:, 1])
+    vae, history = _network(data, config, base, own, alone, out=out, resume=resume, force=force)
+    used = np.unique(own[:, 0])
     named = data.organisms.iloc[used][["genome_id", "organism_name", "organism_type", "genus"]]
     model = MediaModel(
         ingredients=data.ingredients,
@@ -129,17 +109,51 @@ def fit(
         conditions=np.asarray(data.conditions[used], dtype=np.float32),
         pairs=np.stack([np.searchsorted(used, own[:, 0]), own[:, 1]], axis=1),
         config=config,
-        facts={
-            "pairs": len(own),
-            "organisms": len(used),
-            "results": len(records),
-            "by_type": {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)},
-            "dataset": data.about,
-            "settings": base.settings._asdict(),
-        },
+        facts=_facts(data, base, own, records),
         share=_share(data, base, vae, val, config),
     )
     return model, history
+
+
+def _groups(data: Dataset) -> np.ndarray:
+    """Labels (o,) of relatives: the genus, or where it is not known the organism itself."""
+    genus, alone = data.organisms["genus"], data.organisms["genome_id"]
+    return np.where(genus.fillna("") == "", alone, genus)
+
+
+def _network(
+    data: Dataset,
+    config: TrainConfig,
+    base: KernelBase,
+    pairs: np.ndarray,
+    alone: np.ndarray,
+    *,
+    out: Path | None,
+    resume: bool,
+    force: bool,
+) -> tuple[ConditionalMediaVAE | None, pd.DataFrame]:
+    """The network that learns from pairs (n, 2) and media `alone` that no pair has, and its history; or none."""
+    if config.model_type == "base":
+        return None, pd.DataFrame()
+    from mediacvae.training_vae import learn
+
+    return learn(
+        data.conditioner, data.conditions, data.media, pairs, data.organisms, alone, config,
+        sizes=base.kernel.scale, out=out, resume=resume, force=force,
+    )  # fmt: skip
+
+
+def _facts(data: Dataset, base: KernelBase, pairs: np.ndarray, records: np.ndarray) -> dict[str, Any]:
+    """What a model says of its training, as JSON types."""
+    kinds = data.organisms["organism_type"].to_numpy()[pairs[:, 0]]
+    return {
+        "pairs": len(pairs),
+        "organisms": len(np.unique(pairs[:, 0])),
+        "results": len(records),
+        "by_type": {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)},
+        "dataset": data.about,
+        "settings": base.settings._asdict(),
+    }
 
 
 def _share(

@@ -79,14 +79,17 @@ class Pairs(TorchDataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class VaeTraining(LightningModule):
-    """One phase. begun: share of the annealing that phases before have done."""
+    """One phase of `steps` steps. begun: whether a phase before has done the annealing."""
 
     def __init__(self, net: ConditionalMediaVAE, config: TrainConfig, *, steps: int, begun: bool) -> None:
         super().__init__()
         self.net, self.config, self.steps, self.begun = net.train(), config, steps, begun
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
-        """The loss of one batch: reconstruction plus the divergence, [nats] or squared log1p g/L."""
+        """The loss of one batch, a scalar: reconstruction plus the divergence, [nats] or squared log1p g/L.
+
+        batch: media (n, m) [g/L], conditions (n, d) and genera (n,), as `Pairs` gives them.
+        """
         own, (media, condition, genus) = self.config, batch
         generator = step_generator(own.seed, self.global_step, self.global_rank)
         condition = self.net.reader.drop(condition, own.forget, generator)
@@ -120,36 +123,29 @@ def learn(
 ) -> tuple[ConditionalMediaVAE, pd.DataFrame]:
     """Train the network through the curriculum; it and the history, a row a note, with the phase and what is kept.
 
-    conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium. organisms: a row an
-    organism, with `organism_type` and `genus`. alone: numbers of media without an organism. sizes: (d,) as
-    `parts.reading_of` takes them. out: directory of the checkpoints, from which `resume` goes on, and which `force`
-    drops. Raises ValueError for a run that is there and neither of them, or was begun with other settings.
+    conditions: (o, d). media: (b, m) [g/L]. pairs: (n, 2) numbers of organism and medium; those of types that are not
+    in the curriculum are not looked at. organisms: a row an organism, with `organism_type` and `genus`. alone: numbers
+    of media without an organism. sizes: (d,) as `parts.reading_of` takes them. out: directory of the checkpoints, from
+    which `resume` goes on, and which `force` drops; without it, one that is gone afterwards. Raises ValueError for a
+    run that is there and neither of them, or was begun with other settings, for `resume` without a directory, and where
+    no pair is of a type of the curriculum.
     """
     if out is None:
+        if resume:
+            msg = "resume: expected the directory of the run (out) that is to go on, got none"
+            raise ValueError(msg)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
             return learn(
                 conditioner, conditions, media, pairs, organisms, alone, config, sizes=sizes, out=out
             )
-    used = np.unique(pairs[:, 0])
-    columns = [conditioner.columns[block.name] for block in conditioner.blocks]
-    tokens = [block.kind == "tokens" for block in conditioner.blocks]
-    reading = reading_of(np.asarray(conditions[used]), columns, tokens, sizes)
-    seen = np.unique(np.concatenate([pairs[:, 1], alone]))
-    with fresh_weights(config.seed):
-        net = ConditionalMediaVAE(
-            media.shape[1],
-            conditions.shape[1],
-            config.vae(),
-            scale=Scale.of(np.asarray(media[seen])),
-            reading=reading,
-        )
     own = organisms["organism_type"].to_numpy()[pairs[:, 0]]
     genus = pd.factorize(organisms["genus"].replace("", None))[0]  # -1 where it is not known
     phases = [kind for kind in config.curriculum_phases if (own == kind).any()]
     if not phases:
         msg = f"curriculum_phases: no pair of {', '.join(config.curriculum_phases)} to learn from"
         raise ValueError(msg)
+    net = _untrained(conditioner, conditions, media, pairs, alone, config, sizes)
     if ranks.first():
         _claim(out, config, resume=resume, force=force)
     histories, rng = [], np.random.default_rng(config.seed)
@@ -157,32 +153,47 @@ def learn(
         before = np.flatnonzero(np.isin(own, phases[:at]))
         again = rng.permutation(before)[: round(config.rehearsal * len(before))]
         rows = np.concatenate([np.flatnonzero(own == kind), np.sort(again)])
-        data = Pairs(
-            media, conditions, pairs[rows], genus, alone, share=config.library, seed=config.seed + at
-        )
-        batch = _shared_batch(
-            min(config.batch_size, max(len(data), 2)), config
-        )  # of one, there is no batch norm
-        steps = max(1, -(-config.epochs * len(data) // (len(phases) * batch)))
-        options = TrainerOptions(
-            max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 6), val_every=steps,
-            checkpoint_every=max(steps // 4, 50), device=config.device, devices=config.trainer.devices,
-            nodes=config.trainer.nodes, strategy=config.trainer.strategy,
-        )  # fmt: skip
-        module = VaeTraining(net, config, steps=steps, begun=at > 0)
-        history = fit(
-            module,
-            data,
-            options=options,
-            out=out / kind,
-            seed=config.seed + at,
-            resume=resume,
-            force=force,
-        )
+        seed = config.seed + at
+        data = Pairs(media, conditions, pairs[rows], genus, alone, share=config.library, seed=seed)
+        options = _options(len(data), len(phases), config)
+        module = VaeTraining(net, config, steps=options.max_steps, begun=at > 0)
+        history = fit(module, data, options=options, out=out / kind, seed=seed, resume=resume, force=force)
         kept = {f"loss_{name}": reconstruction(net, media, conditions, pairs[own == name]) for name in phases}
         histories.append(history.assign(phase=kind, **kept))
     net = net.eval().requires_grad_(requires_grad=False)
     return net, pd.concat(histories, ignore_index=True)
+
+
+def _untrained(
+    conditioner: Conditioner,
+    conditions: np.ndarray,
+    media: np.ndarray,
+    pairs: np.ndarray,
+    alone: np.ndarray,
+    config: TrainConfig,
+    sizes: np.ndarray | None,
+) -> ConditionalMediaVAE:
+    """The network before it has learned: its weights drawn, its scales those of what it will be shown."""
+    columns = [conditioner.columns[block.name] for block in conditioner.blocks]
+    tokens = [block.kind == "tokens" for block in conditioner.blocks]
+    reading = reading_of(np.asarray(conditions[np.unique(pairs[:, 0])]), columns, tokens, sizes)
+    scale = Scale.of(np.asarray(media[np.unique(np.concatenate([pairs[:, 1], alone]))]))
+    with fresh_weights(config.seed):
+        return ConditionalMediaVAE(
+            media.shape[1], conditions.shape[1], config.vae(), scale=scale, reading=reading
+        )
+
+
+def _options(size: int, phases: int, config: TrainConfig) -> TrainerOptions:
+    """How a phase of `size` samples is trained: its share of the passes, in steps."""
+    # of one sample, there is no batch norm
+    batch = _shared_batch(min(config.batch_size, max(size, 2)), config)
+    steps = max(1, -(-config.epochs * size // (phases * batch)))
+    return TrainerOptions(
+        max_steps=steps, batch_size=batch, clip_norm=5.0, log_every=max(1, steps // 6), val_every=steps,
+        checkpoint_every=max(steps // 4, 50), device=config.device, devices=config.trainer.devices,
+        nodes=config.trainer.nodes, strategy=config.trainer.strategy,
+    )  # fmt: skip
 
 
 def _shared_batch(size: int, config: TrainConfig) -> int:

@@ -17,51 +17,62 @@ if TYPE_CHECKING:
     from mediacvae.dataset import Dataset
 
 RECIPE, HISTORY = "config.yaml", "history.csv"
-METHOD = "kmer6"
+METHOD, SEED = "kmer6", 42  # of `build` without the options
+
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help=f"Genome features: kmer6 and others, as `embed` stored them; {METHOD} without --condition.",
+    ),
+]
+DatasetOut = Annotated[Path, typer.Option("--out", metavar="DATASET", help="Directory for the dataset.")]
+Condition = Annotated[
+    str | None,
+    typer.Option(
+        "--condition",
+        metavar="A,B,...",
+        help="What is known of an organism: lineage, names, stats (GC and size), genome methods; "
+        "without it, --method alone.",
+    ),
+]
+Group = Annotated[
+    Literal["species", "genus"], typer.Option("--group", help="What is never on both sides of a split.")
+]
+Organism = Annotated[
+    str | None, typer.Option("--organism", metavar="TYPE", help="Only bacteria, archaea, fungi, ...")
+]
+Guessed = Annotated[
+    Literal["in", "out"],
+    typer.Option("--guessed", help="Amounts whose stock strength the source guessed: taken or left."),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="Media of this source (may be said again; all for all); without it, of the one that most growth is "
+        "known of, and one's own.",
+    ),
+]
+Ingredients = Annotated[int, typer.Option("--ingredients", min=1, help="The commonest ones kept.")]
+TestSize = Annotated[float, typer.Option("--test-size", help="Share of the pairs.")]
+ValSize = Annotated[float, typer.Option("--val-size", help="Share of the pairs.")]
 
 
 def build(
     *,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            metavar="NAME",
-            help=f"Genome features: kmer6 and others, as `embed` stored them; {METHOD} without --condition.",
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DATASET", help="Directory for the dataset.")],
-    condition: Annotated[
-        str | None,
-        typer.Option(
-            "--condition",
-            metavar="A,B,...",
-            help="What is known of an organism: lineage, names, stats (GC and size), genome methods; "
-            "without it, --method alone.",
-        ),
-    ] = None,
-    group: Annotated[
-        Literal["species", "genus"], typer.Option("--group", help="What is never on both sides of a split.")
-    ] = "genus",
-    organism: Annotated[
-        str | None, typer.Option("--organism", metavar="TYPE", help="Only bacteria, archaea, fungi, ...")
-    ] = None,
-    guessed: Annotated[
-        Literal["in", "out"],
-        typer.Option("--guessed", help="Amounts whose stock strength the source guessed: taken or left."),
-    ] = "in",
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source",
-            metavar="NAME",
-            help="Media of this source (may be said again; all for all); without it, of the one that most growth is "
-            "known of, and one's own.",
-        ),
-    ] = None,
-    ingredients: Annotated[int, typer.Option("--ingredients", min=1, help="The commonest ones kept.")] = 256,
-    test_size: Annotated[float, typer.Option("--test-size", help="Share of the pairs.")] = 0.15,
-    val_size: Annotated[float, typer.Option("--val-size", help="Share of the pairs.")] = 0.15,
+    method: Method = None,
+    out: DatasetOut,
+    condition: Condition = None,
+    group: Group = "genus",
+    organism: Organism = None,
+    guessed: Guessed = "in",
+    source: Sources = None,
+    ingredients: Ingredients = 256,
+    test_size: TestSize = 0.15,
+    val_size: ValSize = 0.15,
     seed: cli.Seed = None,
     db: common.Db = common.DATABASE,
     force: cli.Force = False,
@@ -70,15 +81,14 @@ def build(
     from mediacvae.features import build_genome_media_dataset
 
     cli.refuse_existing(out, force=force)
+    blocks = None if condition is None else [one.strip() for one in condition.split(",") if one.strip()]
     made = build_genome_media_dataset(
         METHOD if method is None and condition is None else method,
         organism,
         test_size,
         val_size,
-        42 if seed is None else seed,
-        condition=None
-        if condition is None
-        else [name.strip() for name in condition.split(",") if name.strip()],
+        SEED if seed is None else seed,
+        condition=blocks,
         group=group,
         guessed=guessed,
         sources=source or (),
@@ -135,7 +145,6 @@ def train(
     from mediacvae.training import train as learn
 
     common.say_all(unread(chosen))
-
     made = learn(chosen, dataset=dataset, out=out, resume=resume, force=force)
     if not ranks.first():
         return

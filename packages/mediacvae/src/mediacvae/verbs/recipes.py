@@ -17,46 +17,53 @@ if TYPE_CHECKING:
     from mediacvae.predictor import MediaModel
 
 
+Genomes = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--genome",
+        metavar="F.fna.gz",
+        help="The organism's genome as FASTA; said again: a medium for the mean of several.",
+    ),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", metavar="GENOME_ID", help="An organism of the database --db instead."),
+]
+Count = Annotated[int, typer.Option("-n", min=1, max=10_000, help="Recipes.")]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="NAME", help="Without this ingredient.")
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", metavar="NAME[=G]", help="With it, at G g/L or what is usual."),
+]
+Cap = Annotated[list[str] | None, typer.Option("--cap", metavar="NAME=G", help="With G g/L of it at most.")]
+Defined = Annotated[bool, typer.Option("--defined", help="Without extracts, peptones, serum.")]
+Ph = Annotated[float | None, typer.Option("--ph", metavar="X", help="At this pH: no carbonates below 6.")]
+Diversity = Annotated[
+    float,
+    typer.Option("--diversity", min=0.0, max=1.0, help="From 0, the likeliest, to 1, the most unlike."),
+]
+AnyRecipe = Annotated[bool, typer.Option("--any", help="Implausible recipes too.")]
+Card = Annotated[Path | None, typer.Option("--card", metavar="F.html", help="The recipes as cards to print.")]
+
+
 def generate(
     *,
     directory: common.Model,
-    genome: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--genome",
-            metavar="F.fna.gz",
-            help="The organism's genome as FASTA; said again: a medium for the mean of several.",
-        ),
-    ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Recipes.")] = 10,
+    genome: Genomes = None,
+    n: Count = 10,
     out: common.Table = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", metavar="NAME", help="Without this ingredient.")
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option("--require", metavar="NAME[=G]", help="With it, at G g/L or what is usual."),
-    ] = None,
-    cap: Annotated[
-        list[str] | None, typer.Option("--cap", metavar="NAME=G", help="With G g/L of it at most.")
-    ] = None,
-    defined: Annotated[bool, typer.Option("--defined", help="Without extracts, peptones, serum.")] = False,
-    ph: Annotated[
-        float | None, typer.Option("--ph", metavar="X", help="At this pH: no carbonates below 6.")
-    ] = None,
-    diversity: Annotated[
-        float,
-        typer.Option("--diversity", min=0.0, max=1.0, help="From 0, the likeliest, to 1, the most unlike."),
-    ] = 0.5,
-    any_: Annotated[bool, typer.Option("--any", help="Implausible recipes too.")] = False,
-    card: Annotated[
-        Path | None, typer.Option("--card", metavar="F.html", help="The recipes as cards to print.")
-    ] = None,
+    exclude: Exclude = None,
+    require: Require = None,
+    cap: Cap = None,
+    defined: Defined = False,
+    ph: Ph = None,
+    diversity: Diversity = 0.5,
+    any_: AnyRecipe = False,
+    card: Card = None,
     seed: common.Seed = None,
-    genome_id: Annotated[
-        list[str] | None,
-        typer.Option("--id", metavar="GENOME_ID", help="An organism of the database --db instead."),
-    ] = None,
+    genome_id: Ids = None,
     name: common.Name = None,
     lineage: common.Lineage = None,
     organism: common.Organism = None,
@@ -151,6 +158,7 @@ def _end(model: MediaModel, word: str, db: str | None) -> np.ndarray:
     """The condition (1, d) of a FASTA file, of an organism of the model, or of one of the database."""
     from mediacvae import asking
     from mediacvae.asking import Asked
+    from mediacvae.names import nearest
 
     if Path(word).is_file():
         return model.condition(asking.organism(Asked(genome=Path(word)), model.conditioner))
@@ -159,12 +167,8 @@ def _end(model: MediaModel, word: str, db: str | None) -> np.ndarray:
         return model.conditions[[ids.index(word)]]
     if db is not None:
         return model.condition(asking.organism(Asked(genome_id=word, url=db), model.conditioner))
-    import difflib
-
-    near = difflib.get_close_matches(word, ids, n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     msg = (
-        f"{word}: expected a FASTA file or the id of an organism that the model learned from{hint}; "
+        f"{word}: expected a FASTA file or the id of an organism that the model learned from{nearest(word, ids)}; "
         "--db URL looks in a database as well"
     )
     raise ValueError(msg)
