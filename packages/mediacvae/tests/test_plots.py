@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,3 +42,13 @@ def test_the_first_rank_stands_on_top():
     axes = plots.plot_ranks(ranks, title="ranks").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["two\nM:2", "one\nM:1"]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([10.0, 20.0])
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (1, 4), (5, 2), (6, 4)])
+def test_the_map_of_a_latent_is_its_own_distances(shape):
+    latent = np.random.default_rng(0).normal(size=shape) * [3.0, 2.0, 0.0, 0.0][: shape[1]]
+    figure = plots.plot_latent(latent, ["bacteria"] * len(latent), title="latent")
+    (dots,) = figure.axes[0].collections
+    at = np.asarray(dots.get_offsets())
+    far = [np.linalg.norm(one[:, None] - one[None], axis=2) for one in (at, latent)]
+    np.testing.assert_allclose(*far, atol=1e-9)

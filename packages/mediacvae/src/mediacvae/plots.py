@@ -1,4 +1,4 @@
-"""Pictures: recipes beside each other, ranks with their odds, the map of the latent, and whether odds are honest.
+"""Pictures: recipes beside each other, ranks with their odds, the map of the latent, and scores beside simple methods.
 
 Every function returns a matplotlib Figure; `cytosol.figures.save` writes it. Letters as in `predictor`; l features of
 the latent.
@@ -77,11 +77,15 @@ def plot_ranks(ranks: pd.DataFrame, *, title: str) -> Figure:
 
 
 def plot_latent(latent: np.ndarray, kinds: Sequence[str], *, title: str) -> Figure:
-    """The latent (n, l) of pairs on its first two principal components, coloured by organism type."""
+    """The latent (n, l) of pairs on its first two principal components, coloured by organism type.
+
+    kinds: the type of each pair. A latent of one feature, or of one pair, lies on a line.
+    """
     centred = latent - latent.mean(axis=0)
     _, size, axes_ = np.linalg.svd(centred, full_matrices=False)
-    at = centred @ axes_[:2].T
-    share = size**2 / max(float((size**2).sum()), 1e-12)
+    at, share = np.zeros((len(latent), 2)), np.zeros(2)
+    at[:, : len(size)] = centred @ axes_[:2].T
+    share[: len(size)] = size[:2] ** 2 / max(float((size**2).sum()), 1e-12)
     with style():
         figure, axes = _figure(6.4, 5.0)
         for kind, colour in zip(sorted(set(kinds)), COLOURS, strict=False):
@@ -128,24 +132,6 @@ def plot_scores(recipes: pd.DataFrame, *, title: str) -> Figure:
             axes.set_xlim(0, float(np.nanmax(own)) * 1.25 + 1e-9)
             axes.set_xlabel(label)
         figure.suptitle(title)
-    return figure
-
-
-def plot_reliability(tables: dict[str, Any], *, title: str) -> Figure:
-    """Rows of `metrics.reliability` by label: what was said against what came, dots as large as there were cases."""
-    with style():
-        figure, axes = _figure(5.4, 5.2)
-        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1)
-        for (label, rows), colour in zip(tables.items(), COLOURS, strict=False):
-            said, came, n = (np.array([getattr(row, name) for row in rows]) for name in ("said", "came", "n"))
-            axes.plot(said, came, color=colour, linewidth=1)
-            axes.scatter(said, came, s=20 + 200 * n / max(n.max(), 1), color=colour, label=label, alpha=0.8)
-        axes.set_xlabel("Chance of growth that was said")
-        axes.set_ylabel("Share that grew")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        axes.legend()
-        axes.set_title(title)
     return figure
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEMO = Path("runs/demo/mediacvae")
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="A trained model.")]
 DatasetDir = Annotated[Path, typer.Option("--dataset", metavar="DATASET", help="What `build` wrote.")]
 
 
@@ -45,7 +44,7 @@ def simulate(
 
 def evaluate(
     *,
-    directory: Model,
+    directory: common.Model,
     dataset: DatasetDir,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="F.json", help="Numbers to write.")
@@ -59,8 +58,7 @@ def evaluate(
     from mediacvae import dataset as datasets
     from mediacvae import evaluation, saving
 
-    if json_file is not None:
-        cli.refuse_existing(json_file, force=force)
+    common.writable(json_file, ".json", force=force)
     if split not in ("test", "val"):
         msg = f"--split: expected test or val, got {split!r}"
         raise ValueError(msg)
@@ -117,6 +115,9 @@ def plot(
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as fault:
         msg = f"{file}: expected a table of `rank` or `generate` ({str(fault).splitlines()[0]})"
         raise ValueError(msg) from None
+    if table.empty:
+        msg = f"{file}: expected at least one row below the heading"
+        raise ValueError(msg)
     if {"rank", "medium_id", "name", "probability"} <= set(table.columns):
         typer.echo(str(save(plots.plot_ranks(table, title=name), out)))
     elif {"recipe", "ingredient", "g_per_l"} <= set(table.columns):
