@@ -126,6 +126,17 @@ def test_a_vector_that_is_not_the_models_is_refused(conditioner: Conditioner) ->
         conditioner([odd])
 
 
+def test_a_method_is_given_one_file_by_its_name_or_as_the_only_one(tmp_path: Path) -> None:
+    told = [Organism("x", vectors={"esm": np.ones(3, dtype=np.float32)})]
+    reads = Conditioner.of(told, ["esm"], {"esm": ["a", "b", "c"]})
+    files = {"": tmp_path / "a.npz", "esm": tmp_path / "b.npz"}
+    for file in files.values():
+        np.savez(file, x=np.ones(3, dtype=np.float32))
+    assert len(asking.organism(Asked(vectors={"": files[""]}), reads).vectors["esm"]) == 3
+    with pytest.raises(ValueError, match=r"vector esm: expected one file, got .*a\.npz and .*b\.npz"):
+        asking.organism(Asked(vectors=files), reads)
+
+
 def test_where_a_genome_is_put_is_said(model: Any) -> None:
     known = Organism("new", "Halobacterium", "archaea", "Archaea;Euryarchaeota", 61.0, 3.9e6)
     assert not [note for note in asking.placed(model, known, model.condition(known)) if "lineage" in note]

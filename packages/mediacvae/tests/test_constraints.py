@@ -79,6 +79,16 @@ def test_amounts_and_ph_have_ranges(wish: dict[str, object]) -> None:
         Constraints(**wish)  # type: ignore[arg-type]
 
 
+def test_nothing_of_it_is_a_cap_and_no_demand() -> None:
+    assert (Constraints(cap={"NaCl": 0.0}).apply(np.ones((1, 6)), NAMES)[0] > 0).tolist() == [
+        name != "NaCl" for name in NAMES
+    ]
+    with pytest.raises(ValueError, match=r"cap 'NaCl': expected .* of at least 0, got -1\.0"):
+        Constraints(cap={"NaCl": -1.0})
+    with pytest.raises(ValueError, match=r"require 'NaCl': expected .* above 0, got 0\.0"):
+        Constraints(require={"NaCl": 0.0})
+
+
 def test_a_usual_amount_must_be_known() -> None:
     with pytest.raises(ValueError, match="'NaCl': no usual amount is known"):
         Constraints(require={"NaCl": None}).apply(np.zeros((1, 6)), NAMES)

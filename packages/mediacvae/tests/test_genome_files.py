@@ -10,12 +10,10 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mediacvae import db, embeddings, features
+from mediacvae import db, embeddings, fasta, features
 from mediacvae.db import DatabaseError
-from mediacvae.db.genomes import add_genomes, file_hash, measured
+from mediacvae.db.genomes import add_genomes, file_hash
 from mediacvae.fasta import GenomeError
 
 TABLE = (
@@ -59,13 +57,14 @@ def test_genomes_come_in_with_gc_length_and_hash(url, files):
     assert str(again.written[0]) == "genomes: 0 new, 0 changed, 2 as they were"
 
 
-@given(st.text("ACGTN-", max_size=300), st.text("ACGT", min_size=1, max_size=300))
-def test_gc_is_the_share_of_known_bases(one, other):
-    length, gc = measured([one.encode(), other.encode()])
-    joined = one + other
-    assert length == len(joined)
-    known = sum(map(joined.count, "ACGT"))
-    assert gc == pytest.approx(100 * sum(map(joined.count, "GC")) / known)
+def test_gaps_are_no_bases_whether_a_genome_is_stored_or_asked_about(file_url, tmp_path):
+    file = tmp_path / "g.fna"
+    file.write_text(">a\nACGT----NN\n>b\nGG..\n")
+    add_genomes(tmp_path, file_url, organism="bacteria")
+    (stored,) = db.read(file_url).genomes.to_dict("records")
+    assert (stored["sequence_length"], stored["gc_content"]) == (8, pytest.approx(100 * 4 / 6))
+    asked = fasta.read(file)
+    assert (stored["sequence_length"], stored["gc_content"]) == (asked.length, asked.gc)
 
 
 def test_without_a_table_the_type_is_given(file_url, files):

@@ -219,6 +219,7 @@ def test_a_single_medium_comes_in(file_url, answers):
         ('{"status": 500, "data": []}', "status 500"), ('{"data": 3}', "expected a medium, or a list"),
         ('{"data": {"medium": 3}}', "expected a medium with solutions"),
         ('{"data": [{"odd": 1}]}', "expected media, ingredients or strains"),
+        ('{"data": [{"id": 1, "complex_medium": "no"}, 3]}', "expected a medium, got int"),
         ('{"data": {"medium": {"id": "../x"}}}', "medium id"),
         ('{"data": {"medium": {"id": 1, "min_pH": 20}}}', "expected a number from 0 to 14"),
         ('{"data": {"medium": {"id": 1, "min_pH": 8, "max_pH": 7}}}', "expected min_pH at most max_pH"),
@@ -231,6 +232,17 @@ def test_a_bad_answer_is_told_with_its_file(file_url, tmp_path, text, said):
     file.write_text(text)
     with pytest.raises(DatabaseError, match=rf"answer\.json: .*{said}"):
         import_answers(file, file_url)
+
+
+def test_a_medium_whose_recipe_is_only_composed_keeps_its_name(file_url, tmp_path):
+    alone = {"id": "1a", "name": "REACTIVATION", "min_pH": 6.5, "max_pH": 7}
+    for word, data in (("medium", {"medium": alone, "solutions": []}), ("medium-composition", COMPOSITION)):
+        (tmp_path / word).mkdir()
+        (tmp_path / word / "1a.json").write_text(json.dumps(answer(data)))
+    import_answers(tmp_path, file_url)
+    found = db.read(file_url)
+    assert found.media[["name", "min_ph", "max_ph"]].to_numpy().tolist() == [["REACTIVATION", 6.5, 7.0]]
+    assert len(found.amounts)
 
 
 JSON = st.recursive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediacvae.names import ORGANISM_TYPES, checked_id, organism_type
+from mediacvae.names import ORGANISM_TYPES, checked_id, folded, nearest, organism_type
 
 
 @pytest.mark.parametrize("word", ORGANISM_TYPES)
@@ -33,3 +33,14 @@ def test_ids_of_the_sources_are_good(word):
 def test_ids_that_would_do_harm_are_refused(word):
     with pytest.raises(ValueError, match="genome: expected"):
         checked_id(word, "genome")
+
+
+def test_a_hint_names_what_was_meant():
+    known = ["NaCl", "Yeast  extract"]
+    assert nearest("NaCI", known) == "; did you mean 'NaCl'?"
+    assert nearest("yeast extact", known, as_read=folded) == "; did you mean 'Yeast  extract'?"
+    assert nearest("qqq", known, least=0.6) == nearest("qqq", []) == ""
+
+
+def test_spellings_that_differ_in_capitals_and_blanks_are_one():
+    assert folded(" Yeast \t EXTRACT") == folded("yeast extract") == "yeast extract"

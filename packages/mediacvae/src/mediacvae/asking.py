@@ -5,7 +5,6 @@ What the model asks for and nobody gave is missing, and said; nothing is guessed
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,15 +15,16 @@ import numpy as np
 from mediacvae import embeddings, fasta
 from mediacvae.conditions import LINEAGE, NAMES, STATS, Organism, lineage_words
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import Column, Faults, cleaned, text_table
+from mediacvae.db.frames import Column, good_rows
 from mediacvae.db.genomes import SUFFIXES
 from mediacvae.db.reading import read_embeddings, read_organisms
 from mediacvae.db.values import flag, medium_id
 from mediacvae.kin import Vectors, known_organisms
+from mediacvae.names import nearest
 from mediacvae.names import organism_type as type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from mediacvae.conditions import Conditioner
     from mediacvae.predictor import MediaModel
@@ -47,8 +47,8 @@ TOLD = ("rank", "name", "probability", "information")  # columns of what a verb 
 class Asked:
     """An organism as a user gives it. genome: a FASTA file. genome_id: of the database `url`; one of the two at most.
 
-    vectors: files of genome features that another program made, by method. What is given by hand (name, lineage, type)
-    has the last word.
+    vectors: files (.npz) of genome features that another program made, by method; '' is the only one that the model
+    asks for. What is given by hand (name, lineage, organism_type) has the last word.
     """
 
     genome: Path | None = None
@@ -63,8 +63,8 @@ class Asked:
 def organism(asked: Asked, conditioner: Conditioner) -> Organism:
     """The organism, with the genome features that the conditioner asks for.
 
-    Raises ValueError where nothing is given, or genome and id both; GenomeError for a bad FASTA file or vector;
-    DatabaseError for an unknown id.
+    Raises ValueError where nothing is given, genome and id both, another organism type, or a vector that the model does
+    not read; GenomeError for a bad FASTA file or vector; DatabaseError for an unknown id.
     """
     if asked.genome is not None and asked.genome_id is not None:
         msg = f"expected a genome file or an id of the database, got both ({asked.genome} and {asked.genome_id!r})"
@@ -94,7 +94,10 @@ def organism(asked: Asked, conditioner: Conditioner) -> Organism:
 
 
 def of_file(path: Path, conditioner: Conditioner) -> Organism:
-    """The genome of a FASTA file, read once: GC, length, features; its id is the file's name without suffixes."""
+    """The genome of a FASTA file, read once: GC, length, features; its id is the file's name without suffixes.
+
+    Raises GenomeError for a bad file, ValueError for features by genes where pyrodigal is not installed.
+    """
     genome = fasta.read(path)
     vectors = {
         method: embeddings.of_genome(genome, method)
@@ -105,12 +108,16 @@ def of_file(path: Path, conditioner: Conditioner) -> Organism:
 
 
 def of_database(genome_id: str, url: str, conditioner: Conditioner) -> Organism:
-    """An organism of the database as a dataset would have it: what it lacks is that of its species or its genus."""
+    """An organism of the database as a dataset would have it: what it lacks is that of its species or its genus.
+
+    Raises DatabaseError for an id that is not there (with the nearest), a database that is not ready, and features that
+    are damaged or of another sequence.
+    """
     tables = read_organisms(url)
     known = tables.genomes
     own = known[known["genome_id"] == genome_id]
     if own.empty:
-        msg = f"genome {genome_id!r} is not in the database{_near(genome_id, known['genome_id'])}"
+        msg = f"genome {genome_id!r} is not in the database{nearest(genome_id, known['genome_id'])}"
         raise DatabaseError(msg)
     genus = own["genus"].iloc[0]
     kin = known[known["genus"] == genus] if genus else own
@@ -146,7 +153,10 @@ def unknown(organism: Organism, conditioner: Conditioner) -> list[str]:
 
 
 def placed(model: MediaModel, organism: Organism, condition: np.ndarray) -> list[str]:
-    """Where a model puts an organism: the lineage that it takes from genomes, and that nobody is near, a line each."""
+    """Where a model puts an organism: the lineage that it takes from genomes, and that nobody is near, a line each.
+
+    condition: (1, d), the organism's.
+    """
     notes = []
     own = model.conditioner.columns.get(LINEAGE)
     if own is not None and not lineage_words(organism) and np.isfinite(condition[0, own]).all():
@@ -191,7 +201,7 @@ def mean(conditions: np.ndarray) -> np.ndarray:
 def blend(a: np.ndarray, b: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Conditions (s, d) on the way from a (1, d), alpha 0, to b (1, d), alpha 1; not known where one of them is not.
 
-    Raises ValueError where nothing is known of both.
+    alphas: (s,) from 0 to 1. Raises ValueError where nothing is known of both.
     """
     made = (1 - alphas[:, None]) * a + alphas[:, None] * b
     if not np.isfinite(made).any():
@@ -206,16 +216,12 @@ def read_known(file: Path, media: Collection[str]) -> list[tuple[str, bool]]:
     media: those that the model knows. Raises DatabaseError, with the row: an id or a result that is none, a medium that
     is not known, results that contradict each other.
     """
-    _, frame = text_table(file, KNOWN, unused=TOLD)
-    faults = Faults()
-    clean, numbers = cleaned(frame, KNOWN, frame["row"].to_numpy(), faults)
-    for reason, bad in faults.rows.items():
-        msg = f"{file}: row {bad[0]}: {reason}"
-        raise DatabaseError(msg)
+    _, rows = good_rows(file, KNOWN, unused=TOLD)
     found: dict[str, bool] = {}
-    for row, name, grew in zip(numbers, clean["medium_id"], clean["growth"], strict=True):
+    for row, record in rows:
+        name, grew = record["medium_id"], record["growth"]
         if name not in media:
-            msg = f"{file}: row {row}: medium {name!r} is not known to the model{_near(name, media)}"
+            msg = f"{file}: row {row}: medium {name!r} is not known to the model{nearest(name, media)}"
             raise DatabaseError(msg)
         if found.setdefault(name, grew) != grew:
             msg = f"{file}: row {row}: medium {name!r}: expected {found[name]} as above, got {grew}"
@@ -232,6 +238,9 @@ def _methods_of(asked: Asked, conditioner: Conditioner) -> dict[str, Path]:
         if name not in outside:
             known = f"expected one of {', '.join(outside)}" if outside else "the model reads none"
             msg = f"vector {name or file}: {known}" + (f", got {name!r}" if outside else "")
+            raise ValueError(msg)
+        if name in made:
+            msg = f"vector {name}: expected one file, got {made[name]} and {file}"
             raise ValueError(msg)
         made[name] = file
     return made
@@ -252,9 +261,3 @@ def _outside(method: str, file: Path, own: Organism, conditioner: Conditioner) -
         )
         raise fasta.GenomeError(msg)
     return vector
-
-
-def _near(name: str, known: Collection[str] | Sequence[str]) -> str:
-    """A hint at the known name that is most like a given one."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -5,7 +5,6 @@ Letters as in `mediacvae.recipes`: n recipes, m ingredients, x (n, m) [g/L].
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mediacvae.ingredients import is_complex
+from mediacvae.names import folded, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,9 @@ _CARBONATE = r"hco3|co3\b|carbonate"
 class Constraints:
     """Exclude, require or cap ingredients; defined media only; a pH.
 
-    require: g/L by name, None where any usual amount will do. cap: greatest g/L by name. ph: below 6 carbonates are
-    taken out (they would leave as CO2); `buffers` says which ingredients keep it.
+    exclude: names. require: g/L by name, None where any usual amount will do. cap: greatest g/L by name. defined:
+    nothing of unknown composition. ph: below 6 carbonates are taken out (they would leave as CO2); `buffers` says which
+    ingredients keep it. Raises ValueError for an amount or a pH out of range.
     """
 
     exclude: tuple[str, ...] = ()
@@ -58,7 +59,8 @@ class Constraints:
             for name, amount in amounts.items():
                 zero = what == "require" and amount == 0
                 if amount is not None and (not (math.isfinite(amount) and amount >= 0) or zero):
-                    msg = f"{what} {name!r}: expected a finite number of g/L above 0, got {amount!r}"
+                    room = "above 0" if what == "require" else "of at least 0"
+                    msg = f"{what} {name!r}: expected a finite number of g/L {room}, got {amount!r}"
                     raise ValueError(msg)
         if self.ph is not None and not 0.0 <= self.ph <= 14.0:
             msg = f"ph: expected a number from 0 to 14, got {self.ph!r}"
@@ -70,15 +72,14 @@ class Constraints:
         Raises ValueError for a name that is not known, with the nearest that is, and for demands that no recipe meets:
         required and excluded, required above its cap, complex and required in a defined medium, a carbonate at pH < 6.
         """
-        spelt = {_plain(name): name for name in reversed(ingredients)}
+        spelt = {folded(name): name for name in reversed(ingredients)}
 
         def known(name: str, what: str) -> str:
-            if _plain(name) not in spelt:
-                near = difflib.get_close_matches(_plain(name), spelt, n=1, cutoff=0.0)
-                hint = f"; did you mean {spelt[near[0]]!r}?" if near else ""
+            if folded(name) not in spelt:
+                hint = nearest(name, reversed(ingredients), as_read=folded)
                 msg = f"{what}: unknown ingredient {name!r}{hint}"
                 raise ValueError(msg)
-            return name if name in ingredients else spelt[_plain(name)]
+            return name if name in ingredients else spelt[folded(name)]
 
         same = replace(
             self,
@@ -97,7 +98,7 @@ class Constraints:
     def apply(
         self, x: np.ndarray, ingredients: Sequence[str], *, usual: np.ndarray | None = None
     ) -> np.ndarray:
-        """Recipes that obey; others are given back as they are (a copy).
+        """Recipes (n, m) [g/L] that obey; those that do so already are given back as they are (a copy).
 
         usual: (m,) [g/L] what an ingredient that is required without an amount, and absent, is set to: the median of
         real media that hold it. Raises ValueError where it is needed and not given, and as `checked` does.
@@ -125,7 +126,7 @@ class Constraints:
             return "excluded"
         if self.defined and is_complex(name):
             return "of unknown composition, and the medium is to be a defined one"
-        if self.ph is not None and self.ph < ACID and re.search(_CARBONATE, _plain(name)):
+        if self.ph is not None and self.ph < ACID and re.search(_CARBONATE, folded(name)):
             return f"a carbonate, which leaves as CO2 at pH {self.ph:g}"
         return None
 
@@ -148,7 +149,7 @@ def buffers(ingredients: Sequence[str], ph: float) -> np.ndarray:
             any(
                 abs(ph - pka) <= 1.0
                 for words, pkas in _BUFFERS
-                if re.search(words, _plain(name))
+                if re.search(words, folded(name))
                 for pka in pkas
             )
             for name in ingredients
@@ -164,8 +165,3 @@ def _usual(name: str, j: int, usual: np.ndarray | None) -> float:
         msg = f"require {name!r}: no usual amount is known; say how many g/L, {name}=1.0 for instance"
         raise ValueError(msg)
     return amount
-
-
-def _plain(name: str) -> str:
-    """Lower case, one space between words."""
-    return " ".join(str(name).lower().split())

@@ -6,7 +6,6 @@ the strongest by taking them away. Letters: d condition features, q ingredients.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from mediacvae.ablation import lost_without, spearman
 from mediacvae.attribution import STEPS, Attribution, Watched, attribute, baseline_of
+from mediacvae.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ FEATURES = ("ingredient", "feature", "block", "attribution", "chance", "lost", "
 
 @dataclass(frozen=True)
 class Explanation:
-    """Reasons for what one organism is expected to need. Amounts are means of log1p g/L where no unit is said.
+    """Reasons for what an organism (genome_id) is expected to need. Amounts are means of log1p g/L if no unit is said.
 
     ingredients: ingredient, g_per_l and usual_g_per_l (of the mean training organism), chance and usual_chance of being
     there, amount and usual_amount, rest (what the features leave unexplained), lost (when the strongest features are
@@ -39,7 +39,8 @@ class Explanation:
     relatives: genome_id, organism, likeness (0 to 1), media (ids) of the nearest training organisms.
     media: medium_id, name, likeness (cosine of log1p g/L) of the known media nearest to the consensus recipe.
     missing: blocks that are not known of the organism. agreement: rank correlation (Spearman) of what the strongest
-    features are said to do with what is lost without each, None where there is nothing to compare.
+    features are said to do with what is lost without each, None where there is nothing to compare. attribution: of all
+    features, and not the strongest alone.
     """
 
     genome_id: str
@@ -146,8 +147,7 @@ def _asked(model: MediaModel, names: Sequence[str]) -> np.ndarray:
     at = {name: column for column, name in enumerate(model.ingredients)}
     for name in names:
         if name not in at:
-            near = difflib.get_close_matches(name, model.ingredients, n=1, cutoff=0.0)
-            msg = f"ingredient: {name!r} is not known to the model; did you mean {near[0]!r}?"
+            msg = f"ingredient: {name!r} is not known to the model{nearest(name, model.ingredients)}"
             raise ValueError(msg)
     if not names:
         msg = "ingredients: expected at least one name, got none"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from mediacvae.names import folded
+
 CARBON, SALTS, TRACE, VITAMINS, REDUCING, OTHER = GROUPS = (
     "carbon and complex sources",
     "salts and buffers",
@@ -98,7 +100,7 @@ def is_complex(name: str) -> bool:
 
     Agar, artificial sea water, starch and other named polymers count as defined.
     """
-    word = _plain(name)
+    word = folded(name)
     if re.search(_NOT_COMPLEX, word):
         return False
     return bool(re.search(_COMPLEX_FOOD, word) or re.search(_COMPLEX_OTHER, word))
@@ -111,7 +113,7 @@ def is_carbon(name: str) -> bool:
     Carbonates and CO2 do not count, so that the medium of a strict autotroph has no carbon source by this rule.
     Reducing agents, vitamins, chelators and buffers are not food either.
     """
-    word = _plain(name)
+    word = folded(name)
     if is_complex(name):
         return bool(re.search(_COMPLEX_FOOD, word)) and not re.search(_COMPLEX_OTHER, word)
     if any(re.search(words, word) for words in (_NOT_FOOD, _REDUCING, _VITAMINS, _NEITHER)):
@@ -126,7 +128,7 @@ def substance(name: str) -> str:
     Water of crystallisation and hydrochlorides are left out, and the form that is meant where none is named: D- of
     sugars and pantothenate, L- of the rest. `D-Glucose` is `Glucose`, but `D-Alanine` is not `L-Alanine`.
     """
-    word = re.sub(r"[ -]*[x*·] ?[0-9.n]* ?h2o$", "", _plain(name))
+    word = re.sub(r"[ -]*[x*·] ?[0-9.n]* ?h2o$", "", folded(name))
     word = re.sub(r"[ -](?:hcl|hydrochloride)$", "", word)
     word = re.sub(r"\bd-(?:\(\+\)-)?(?=[a-z]*(?:ose|pantothenate|biotin)\b)", "", word)
     word = re.sub(r"(?<![a-z0-9,])l-(?:\(\+\)-)?(?=[a-z])", "", word)
@@ -136,15 +138,10 @@ def substance(name: str) -> str:
 @lru_cache(maxsize=65536)
 def group(name: str) -> str:
     """The group of GROUPS that an ingredient stands under on a recipe card."""
-    word = _plain(name)
+    word = folded(name)
     if is_carbon(name):
         return CARBON
     for words, found in _IN_ORDER:
         if re.search(words, word):
             return found
     return OTHER
-
-
-def _plain(name: str) -> str:
-    """Lower case, one space between words."""
-    return " ".join(str(name).lower().split())

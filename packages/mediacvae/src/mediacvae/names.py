@@ -1,8 +1,13 @@
-"""Words that stand in files: organism types, and ids that may become file names."""
+"""Words that stand in files: organism types, ids that may become file names, and names that are nearly right."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 ORGANISM_TYPES = ("bacteria", "archaea", "fungi", "protist", "virus")
 _SPELT = {"archea": "archaea", "fungus": "fungi", "protists": "protist", "viruses": "virus"}
@@ -29,3 +34,20 @@ def checked_id(text: str, what: str) -> str:
         msg = f"{what}: expected {allowed}, got {text!r}"
         raise ValueError(msg)
     return text
+
+
+def folded(name: str) -> str:
+    """A name in lower case, with one space between words: how spellings are compared."""
+    return " ".join(str(name).lower().split())
+
+
+def nearest(
+    name: str, known: Iterable[str], *, least: float = 0.0, as_read: Callable[[str], str] = str
+) -> str:
+    """A hint, `; did you mean 'x'?`, at the known name that is most like a given one.
+
+    least: likeness from 0 to 1 below which nothing is said. as_read: what is compared of a name.
+    """
+    read = {as_read(one): one for one in known}
+    close = difflib.get_close_matches(as_read(name), read, n=1, cutoff=least)
+    return f"; did you mean {read[close[0]]!r}?" if close else ""

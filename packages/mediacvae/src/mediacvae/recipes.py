@@ -5,7 +5,6 @@ Letters: n recipes, m ingredients; x: (n, m) [g/L], 0 where an ingredient is abs
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mediacvae.ingredients import is_carbon
+from mediacvae.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,11 +60,14 @@ class Plausible:
         return cls((float(total[0]), float(total[1])), (float(count[0]), float(count[1])), carbon)
 
     def valid(self, x: np.ndarray) -> np.ndarray:
-        """Which recipes are finite, not negative, in range, and hold a carbon or complex source: (n,) bool."""
+        """Which recipes x (n, m) are finite, not negative, in range, and hold a carbon or complex source: (n,) bool.
+
+        Raises ValueError for another number of ingredients.
+        """
         return np.asarray(~np.logical_or.reduce(list(self._faults(x).values())))
 
     def why(self, x: np.ndarray) -> list[list[str]]:
-        """For each recipe, what is not plausible about it; an empty list where nothing is."""
+        """For each recipe of x (n, m), what is not plausible about it; an empty list where nothing is."""
         x = np.asarray(x, dtype=float)
         said: list[list[str]] = [[] for _ in x]
         texts = {
@@ -101,7 +104,7 @@ class Plausible:
 
 
 def to_table(x: np.ndarray, ingredients: Sequence[str], *, least: float = 0.0) -> pd.DataFrame:
-    """Recipes as rows `recipe, ingredient, g_per_l`: numbered from 1, the largest amount of a recipe first.
+    """Recipes (n, m) [g/L] as rows `recipe, ingredient, g_per_l`: numbered from 1, the largest amount of each first.
 
     least: amounts [g/L] up to this one are left out. Ingredients are spelt as given.
     Raises ValueError for amounts that are negative or not finite.
@@ -125,7 +128,7 @@ def to_table(x: np.ndarray, ingredients: Sequence[str], *, least: float = 0.0) -
 
 
 def from_table(frame: pd.DataFrame, ingredients: Sequence[str]) -> np.ndarray:
-    """The vectors x (n, m) of a table `recipe, ingredient, g_per_l`; recipes in the order of their numbers.
+    """The vectors x (n, m) [g/L] of a table `recipe, ingredient, g_per_l`; recipes in the order of their numbers.
 
     Raises ValueError, naming the row, for a missing column, an unknown ingredient (with the nearest known one), one
     named twice in a recipe, and amounts that are negative or not finite.
@@ -154,7 +157,7 @@ def _row(where: str, row: tuple[object, object, object], place: Mapping[str, int
         msg = f"{where}: recipe: expected a whole number, got {recipe!r}"
         raise ValueError(msg)
     if name not in place:
-        msg = f"{where}: unknown ingredient {name!r}{_nearest(name, list(place))}"
+        msg = f"{where}: unknown ingredient {name!r}{nearest(name, place, as_read=str.lower)}"
         raise ValueError(msg)
     try:
         value = float(amount)
@@ -184,10 +187,12 @@ def shortlist(value: np.ndarray, chance: np.ndarray, share: float) -> np.ndarray
 
 
 def diverse(x: np.ndarray, score: np.ndarray, n: int, share: float = 0.5) -> np.ndarray:
-    """Rows of x for n good recipes that differ: maximal marginal relevance (Carbonell and Goldstein 1998, eq. 1).
+    """Rows of x (r, m) for n good recipes that differ: maximal marginal relevance.
 
-    score: (n,) any finite numbers, more is better; scaled here to 0 to 1. share: 0 takes the best, 1 the most unlike
-    (cosine of log1p g/L) those already taken. The first row is always the best. Fewer come back where x has fewer.
+    Carbonell and Goldstein 1998, eq. 1. score: (r,) any finite numbers, more is better; scaled here to 0 to 1. share: 0
+    takes the best, 1 the most unlike (cosine of log1p g/L) those already taken. The first row is always the best. Fewer
+    come back where x has fewer. Raises ValueError for scores that do not fit x or are not finite, n below 1, and a
+    share out of range.
     """
     x, score = _checked(x, np.asarray(x).shape[-1]), np.asarray(score, dtype=float)
     if score.shape != (len(x),) or not np.isfinite(score).all():
@@ -228,10 +233,3 @@ def _shaped(x: np.ndarray, m: int) -> None:
     if x.ndim != 2 or x.shape[1] != m:
         msg = f"recipes: expected a table of {m} ingredients a row, got shape {x.shape}"
         raise ValueError(msg)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at the known name that is most like a given one."""
-    lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.0)
-    return f"; did you mean {lower[near[0]]!r}?" if near else ""

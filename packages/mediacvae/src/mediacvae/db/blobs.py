@@ -18,7 +18,7 @@ _START = re.compile(
 
 
 def to_bytes(vector: np.ndarray) -> bytes:
-    """The bytes of a float32 (d,) vector. DatabaseError: other shapes, NaN, infinite, more than a million numbers."""
+    """The bytes of a vector (d,) as float32. DatabaseError: other shapes, not finite, more than a million numbers."""
     with np.errstate(over="ignore"):  # what does not fit is infinite, and refused as such
         found = np.asarray(vector, dtype=np.float32)
     _check(found, "embedding")

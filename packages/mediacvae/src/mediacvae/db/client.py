@@ -37,7 +37,9 @@ class ClientError(RuntimeError):
 class Client:
     """Answers of a server, from the cache where they are there.
 
-    pause: seconds between requests. tries: of one request, each after twice the pause of the one before.
+    cache: its folder. base_url: without the word of a request. pause: seconds between requests. tries: of one request,
+    each after twice the pause of the one before. timeout: seconds that an answer may take. asked: requests so far.
+    Raises DatabaseError for a URL that is not http or https.
     """
 
     cache: Path
@@ -123,7 +125,8 @@ class Client:
 def mirror(client: Client, on_step: Callable[[int, int], None] = lambda done, of: None) -> int:
     """Bring the list of media, every recipe and its strains into the cache; the number of media.
 
-    A recipe that has no solutions is followed by its composition. on_step is told (media done, media in all).
+    A recipe that has no solutions is followed by its composition. on_step is told (media done, media in all). Raises
+    ClientError where the server does not answer, DatabaseError where it answers something else than media with ids.
     """
     listed = client.get("media")
     if not isinstance(listed, list) or not all(isinstance(one, dict) and "id" in one for one in listed):

@@ -36,7 +36,10 @@ class DatabaseError(ValueError):
 
 
 def normal(url: str) -> URL:
-    """A URL with the driver that is used. DatabaseError for one that is no SQLite file and no PostgreSQL."""
+    """A URL with the driver that is used.
+
+    Raises DatabaseError for one that is no SQLite file and no PostgreSQL, or for PostgreSQL without psycopg.
+    """
     try:
         found = make_url(url)
     except (exc.ArgumentError, ValueError):

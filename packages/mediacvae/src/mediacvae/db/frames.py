@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediacvae.db.engines import DatabaseError
-from mediacvae.db.values import empty, nearest
+from mediacvae.db.values import CLOSE, empty
+from mediacvae.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,8 @@ _SHOWN = 5  # rows that a note lists
 class Column:
     """A column that is read: how a cell is checked, and what an empty one means.
 
-    needed: the column must be there, and none of its cells may be empty.
+    check: from a cell to what is stored, ValueError for one that may not be. needed: the column must be there, and none
+    of its cells may be empty. default: what stands for an empty cell, or for a column that is not there.
     """
 
     name: str
@@ -41,12 +43,12 @@ class Column:
 
 @dataclass
 class Faults:
-    """Rows that were left out, by reason."""
+    """Rows that were left out: their numbers, by reason."""
 
     rows: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, row: int, reason: str) -> None:
-        """Note a row."""
+        """Note a row, by its number, and why it is left out."""
         self.rows.setdefault(reason, []).append(row)
 
     def notes(self, file: str) -> list[str]:
@@ -68,9 +70,9 @@ class Faults:
 def chosen(
     found: list[str], columns: tuple[Column, ...], file: Path, unused: tuple[str, ...] = ()
 ) -> list[str]:
-    """A note of the columns that nobody reads; DatabaseError for one that is missing or there twice.
+    """A note of the columns that nobody reads.
 
-    unused: columns that are known and need no word.
+    unused: columns that are known and need no word. Raises DatabaseError for a column that is missing or there twice.
     """
     for name in found:
         if found.count(name) > 1:
@@ -79,7 +81,8 @@ def chosen(
     for column in columns:
         if column.needed and column.name not in found:
             there = ", ".join(map(repr, found[:12])) or "none"
-            msg = f"{file}: expected a column {column.name!r}, there is {there}{nearest(column.name, found)}"
+            hint = nearest(column.name, found, least=CLOSE)
+            msg = f"{file}: expected a column {column.name!r}, there is {there}{hint}"
             raise DatabaseError(msg)
     names = [column.name for column in columns]
     odd = [name for name in found if name not in names and name not in unused]
@@ -89,13 +92,16 @@ def chosen(
 def parquet(
     file: Path, columns: tuple[Column, ...], unused: tuple[str, ...] = ()
 ) -> tuple[list[str], Iterator[tuple[int, pd.DataFrame]]]:
-    """Notes on the columns, and the batches with the number of their first row. DatabaseError for no Parquet file."""
+    """Notes on the columns, and the batches with the number of their first row.
+
+    Raises DatabaseError for no Parquet file, and for columns that are missing, there twice, or of lists.
+    """
     try:
         table = pq.ParquetFile(file)
         found = list(table.schema_arrow.names)
         nested = [f.name for f in table.schema_arrow if pa.types.is_nested(f.type)]
     except (pa.ArrowException, OSError, ValueError) as fault:
-        raise _unreadable(file, fault) from None
+        raise DatabaseError(_unreadable(file, fault)) from None
     notes = chosen(found, columns, file, unused)
     names = [column.name for column in columns if column.name in found]
     for name in names:
@@ -115,12 +121,12 @@ def _batches(file: Path, table: pq.ParquetFile, names: list[str]) -> Iterator[tu
     except (pa.ArrowException, OSError, ValueError, OverflowError) as fault:
         if isinstance(fault, DatabaseError):
             raise
-        raise _unreadable(file, fault) from None
+        raise DatabaseError(_unreadable(file, fault)) from None
 
 
-def _unreadable(file: Path, fault: Exception) -> DatabaseError:
+def _unreadable(file: Path, fault: Exception) -> str:
     said = " ".join(str(fault).split())[:160]
-    return DatabaseError(f"{file}: expected a Parquet file, it cannot be read ({said})")
+    return f"{file}: expected a Parquet file, it cannot be read ({said})"
 
 
 def text_table(
@@ -155,10 +161,29 @@ def text_table(
     return notes, pd.DataFrame(rows, columns=pd.Index(heading), dtype=object).assign(row=numbers)
 
 
+def good_rows(
+    file: Path, columns: tuple[Column, ...], unused: tuple[str, ...] = ()
+) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
+    """Notes on the columns, and the checked rows of a .csv or .tsv file by their number: all of them or none.
+
+    Raises DatabaseError as `text_table` does, and, with the row, for a cell that may not be stored.
+    """
+    notes, frame = text_table(file, columns, unused)
+    faults = Faults()
+    clean, numbers = cleaned(frame, columns, frame["row"].to_numpy(), faults)
+    for reason, bad in faults.rows.items():
+        msg = f"{file}: row {bad[0]}: {reason}"
+        raise DatabaseError(msg)
+    return notes, list(zip(numbers.tolist(), clean.to_dict("records"), strict=True))
+
+
 def cleaned(
     frame: pd.DataFrame, columns: tuple[Column, ...], rows: np.ndarray, faults: Faults
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The checked columns of the rows that are good, and the numbers of these rows; the others go into `faults`."""
+    """The checked columns of the rows that are good, and the numbers of these rows; the others go into `faults`.
+
+    rows: (r,) the number of each row of the frame, as a message tells it.
+    """
     good = np.ones(len(frame), dtype=bool)
     made: dict[str, np.ndarray] = {}
     for column in columns:
@@ -199,7 +224,7 @@ def _one(cell: Any, column: Column) -> tuple[Any, str | None]:
 
 
 def frame_of(batches: Iterable[tuple[int, pd.DataFrame]]) -> tuple[pd.DataFrame, np.ndarray]:
-    """All batches of a small table, and the numbers of its rows."""
+    """All batches of a small table, and the numbers of its rows, (r,) from 1."""
     parts = list(batches)
     whole = pd.concat([frame for _, frame in parts], ignore_index=True) if parts else pd.DataFrame()
     return whole, np.arange(1, len(whole) + 1)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mediacvae import fasta
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import Column, Faults, cleaned, text_table
+from mediacvae.db.frames import Column, good_rows
 from mediacvae.db.schema import Genome
 from mediacvae.db.session import writing
 from mediacvae.db.store import KEPT, checked_genome, names_of
 from mediacvae.db.writing import Outcome, Written, put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
 SUFFIXES = (".fna", ".fa", ".fasta")
@@ -35,7 +34,7 @@ TABLE = (
 
 @dataclass
 class Added(Outcome):
-    """What came in, and the genomes that were refused, one line each."""
+    """What came in, and in `refused` the genomes that did not, one line each."""
 
     refused: list[str] = field(default_factory=list)
 
@@ -52,7 +51,8 @@ def add_genomes(
 
     table: .tsv or .csv with genome_id, organism_type[, organism_name, genus, species, strain, lineage, taxid].
     organism: the type of genomes that the table does not tell. Genomes that cannot be stored are in `refused`, the
-    others are stored one by one. Raises DatabaseError for a folder without genomes and for a bad table.
+    others are stored one by one. on_step is told (genomes done, genomes in all). Raises DatabaseError for a folder
+    without genomes and for a bad table, ValueError for another organism type.
     """
     files = genome_files(folder)
     told, notes = _told(table)
@@ -100,14 +100,9 @@ def _told(table: Path | None) -> tuple[dict[str, dict[Any, Any]], list[str]]:
     """The rows of a table by genome; DatabaseError, with the row, for a bad one."""
     if table is None:
         return {}, []
-    notes, frame = text_table(table, TABLE)
-    faults = Faults()
-    clean, numbers = cleaned(frame, TABLE, frame["row"].to_numpy(), faults)
-    for reason, bad in faults.rows.items():
-        msg = f"{table}: row {bad[0]}: {reason}"
-        raise DatabaseError(msg)
+    notes, rows = good_rows(table, TABLE)
     told: dict[str, dict[Any, Any]] = {}
-    for row, record in zip(numbers, clean.to_dict("records"), strict=True):
+    for row, record in rows:
         if record["genome_id"] in told:
             msg = f"{table}: row {row}: expected each genome once, got {record['genome_id']!r} again"
             raise DatabaseError(msg)
@@ -118,7 +113,7 @@ def _told(table: Path | None) -> tuple[dict[str, dict[Any, Any]], list[str]]:
 def _row(
     name: str, files: list[Path], told: dict[str, dict[Any, Any]], kind: str | None, table: Path | None
 ) -> dict[str, Any]:
-    """A row of `genomes`. Raises DatabaseError or GenomeError, naming the file."""
+    """A row of `genomes`, length and GC as `fasta` counts. Raises DatabaseError or GenomeError, naming the file."""
     if len(files) > 1:
         msg = f"{files[0]}: expected one file a genome, {files[1].name} has the same id"
         raise DatabaseError(msg)
@@ -138,29 +133,13 @@ def _row(
     given["organism_name"] = given.get("organism_name") or given.get("species") or name
     genus, species = names_of(given["organism_name"])
     given["genus"], given["species"] = given.get("genus") or genus, given.get("species") or species
-    length, gc = measured(contig.bases for contig in fasta.read(file).contigs)
-    if math.isnan(gc):
-        msg = f"{file}: expected bases A, C, G, T, got none among {length} letters"
-        raise DatabaseError(msg)
-    path = str(file.resolve())
-    return checked_genome(
-        given
-        | {"sequence_length": length, "gc_content": gc, "fasta_path": path, "fasta_hash": file_hash(file)}
-    )
-
-
-def measured(contigs: Iterable[bytes]) -> tuple[int, float]:
-    """Length [bases] and GC [percent of A, C, G and T]; GC is NaN where there is none of these."""
-    length = strong = weak = 0
-    for bases in contigs:
-        length += len(bases)
-        strong += bases.count(b"G") + bases.count(b"C")
-        weak += bases.count(b"A") + bases.count(b"T")
-    return length, 100.0 * strong / (strong + weak) if strong + weak else float("nan")
+    genome = fasta.read(file)
+    seen = {"sequence_length": genome.length, "gc_content": genome.gc}
+    return checked_genome(given | seen | {"fasta_path": str(file.resolve()), "fasta_hash": file_hash(file)})
 
 
 def file_hash(file: Path | str) -> str:
-    """SHA-256 of a file as it lies there."""
+    """SHA-256 of a file as it lies there, in 64 hexadecimal digits; OSError for one that cannot be read."""
     with open(file, "rb") as stream:  # noqa: PTH123 - a path from the database is text
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -159,7 +159,7 @@ def _amounts(connection: Connection, file: Path, done: Outcome) -> None:
 
 
 def recipe_line(record: dict[Any, Any], lines: Counter[str]) -> dict[str, Any]:
-    """A row of media_ingredients; `lines` counts those of each medium."""
+    """A row of media_ingredients, amounts in g/L; `lines` counts those of each medium, and is counted on."""
     position = lines[record["medium_id"]]
     lines[record["medium_id"]] += 1
     return {
@@ -176,7 +176,7 @@ def recipe_line(record: dict[Any, Any], lines: Counter[str]) -> dict[str, Any]:
 
 
 def cut_recipes(connection: Connection, lines: Mapping[str, int]) -> int:
-    """Take away what recipes held beyond the lines that they have now; how many that were."""
+    """Take away what recipes held beyond the lines that they have now (by medium); how many lines that were."""
     stored = select(MediumIngredient.medium_id, func.max(MediumIngredient.position)).group_by(
         MediumIngredient.medium_id
     )
@@ -200,7 +200,7 @@ class Compounds:
         self._total = Written(Ingredient.__tablename__)
 
     def add(self, name: str, chebi: str | None = None, molar_mass: float | None = None) -> None:
-        """Note an ingredient."""
+        """Note an ingredient, and its ChEBI id and molar mass [g/mol] where a row tells them."""
         found = self.chebi.setdefault(name, Counter())
         if chebi is not None:
             found[chebi] += 1

@@ -34,7 +34,7 @@ _ML = {"ml": 1.0, "l": 1000.0, "ul": 1e-3, "µl": 1e-3, "μl": 1e-3}
 
 @dataclass
 class Recipe:
-    """A medium as MediaDive tells it: columns of `media`, and lines of its recipe with molar masses [g/mol]."""
+    """A medium as MediaDive tells it: columns of `media`, rows of `media_ingredients`, molar masses [g/mol] by name."""
 
     medium: dict[str, Any]
     lines: list[dict[str, Any]]
@@ -51,7 +51,7 @@ def data_of(answer: Any, where: str) -> Any:
 
 
 def medium_id(number: Any) -> str:
-    """The id of a medium here: `mediadive.medium:` and MediaDive's own."""
+    """The id of a medium here: `mediadive.medium:` and MediaDive's own. ValueError for one that may be none."""
     return values.medium_id(f"{PREFIX}{number}")
 
 
@@ -82,8 +82,14 @@ def recipe(data: Any, where: str) -> Recipe:
     return found
 
 
-def medium_row(given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The columns of `media`."""
+def medium_row(given: Any, where: str) -> dict[str, Any]:
+    """The columns of `media`, of what MediaDive tells of one.
+
+    Raises DatabaseError, naming the medium, for what is none, and a value that may not be stored.
+    """
+    if not isinstance(given, dict):
+        msg = f"{where}: expected a medium, got {type(given).__name__}"
+        raise DatabaseError(msg)
     text, ph = values.text(), values.number(0, 14)
     try:
         low, high = (None if values.empty(given.get(key)) else ph(given[key]) for key in ("min_pH", "max_pH"))
@@ -225,7 +231,10 @@ def _summed(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def composition(data: Any, medium: dict[str, Any], where: str) -> Recipe:
-    """The recipe of `/medium-composition/{id}`: lines with name and g_l, per litre of the medium."""
+    """The recipe of `/medium-composition/{id}`: lines with name and g_l, per litre of the medium.
+
+    medium: its row. Raises DatabaseError, naming the line, for an amount that is none.
+    """
     found = Recipe(medium, [])
     for line in _dicts(data):
         if not values.empty(line.get("name")):
@@ -243,7 +252,8 @@ def composition(data: Any, medium: dict[str, Any], where: str) -> Recipe:
 def strains(data: Any, medium: str, where: str) -> tuple[list[dict[str, Any]], int]:
     """Growth records (columns of organisms.GROWTH) of `/medium-strains/{id}`, and how many strains were left out.
 
-    A strain without a species, a domain (B, A, F, ...) or an answer cannot be stored.
+    medium: its id here. A strain without a species, a domain (B, A, F, ...) or an answer cannot be stored. Raises
+    DatabaseError for what is no list, and, with the strain, for a value that may not be stored.
     """
     if not isinstance(data, list):
         msg = f"{where}: expected a list of strains, got {type(data).__name__}"

@@ -38,7 +38,11 @@ _SAYS = {
 
 @dataclass
 class Answers:
-    """What files hold, by the medium they speak of."""
+    """What files hold, by the medium they speak of.
+
+    listed: rows of `media`. composed: compositions as they came, with the file. strains: growth records. left_out: how
+    many strains could not be stored.
+    """
 
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
     recipes: dict[str, mediadive.Recipe] = field(default_factory=dict)
@@ -61,14 +65,16 @@ def import_answers(path: Path, url: str = DEFAULT_URL, *, replace: bool = False)
     for file in files:
         _take(answers, file)
     for medium, (data, where) in answers.composed.items():
-        row = answers.listed.get(medium, {"medium_id": medium, "name": medium, "source": mediadive.SOURCE})
-        if medium not in answers.recipes or not answers.recipes[medium].lines:
+        told = answers.recipes.get(medium)
+        if told is None or not told.lines:
+            plain = {"medium_id": medium, "name": medium, "source": mediadive.SOURCE}
+            row = answers.listed.get(medium) or (plain if told is None else told.medium)
             answers.recipes[medium] = mediadive.composition(data, row, where)
     return _store(answers, url, replace=replace)
 
 
 def load(file: Path) -> Any:
-    """The JSON of a file. DatabaseError for what is none, or larger than an answer can be."""
+    """The JSON of a file. DatabaseError for what is none or larger than an answer can be, OSError without a file."""
     try:
         if file.stat().st_size > BIGGEST:
             msg = f"{file}: expected an answer of at most {BIGGEST >> 20} MiB, got {file.stat().st_size >> 20} MiB"

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).parent / "migrations"
 def upgrade(url: str = DEFAULT_URL) -> tuple[str | None, str]:
     """Make or alter the tables, in one transaction; the versions before (None: it was empty) and after.
 
-    Raises DatabaseError for tables of another program, a version that is not known here, a missing folder.
+    Raises DatabaseError for tables of another program, a version that is not known here, a missing folder, and whatever
+    else a driver refuses.
     """
     file = file_of(normal(url))
     if file is not None and not file.absolute().parent.is_dir():

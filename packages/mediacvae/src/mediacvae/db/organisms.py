@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import Column, Faults, cleaned, frame_of, parquet, text_table
+from mediacvae.db.frames import Column, Faults, cleaned, frame_of, good_rows, parquet
 from mediacvae.db.schema import Genome, Growth, Medium
 from mediacvae.db.session import writing
 from mediacvae.db.store import KEPT, refuse_contradictions, refuse_unknown
@@ -72,7 +72,11 @@ def store_growth(
     where: str,
     replace: bool,
 ) -> None:
-    """Clean records (row, columns of GROWTH) into genomes, media and genome_growth, within a transaction."""
+    """Clean records (row, columns of GROWTH) into genomes, media and genome_growth, within a transaction.
+
+    Rows that are left out go into `faults`, what was written and is to be said into `done`. where: what notes begin
+    with. Raises DatabaseError for a record against the one that is stored, unless `replace`.
+    """
     named = []
     for row, record in records:
         record["genome_id"] = record["genome_id"] or record["assembly"] or organism_id(record)
@@ -166,13 +170,8 @@ def add_growth(file: Path, url: str = DEFAULT_URL, *, replace: bool = False) -> 
     All or nothing. Raises DatabaseError, with the row: a bad value, an unknown genome or medium (with the nearest
     known), two answers for the same genome, medium and source, in the file or (unless `replace`) against the database.
     """
-    notes, frame = text_table(file, OWN)
+    notes, records = good_rows(file, OWN)
     faults, done = Faults(), Outcome(notes=notes)
-    clean, numbers = cleaned(frame, OWN, frame["row"].to_numpy(), faults)
-    for reason, bad in faults.rows.items():
-        msg = f"{file}: row {bad[0]}: {reason}"
-        raise DatabaseError(msg)
-    records = list(zip(numbers.tolist(), clean.to_dict("records"), strict=True))
     for _, record in records:
         record["rank"] = ""
     rows = _agreed(records, faults, done, f"{file.name}: ")

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from mediacvae import units
 from mediacvae.db import values
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
-from mediacvae.db.frames import Column, Faults, cleaned, text_table
+from mediacvae.db.frames import Column, good_rows
 from mediacvae.db.importing import Compounds, cut_recipes
 from mediacvae.db.schema import Ingredient, Medium, MediumIngredient
 from mediacvae.db.session import writing
@@ -38,21 +38,17 @@ def import_recipes(file: Path, url: str = DEFAULT_URL) -> Outcome:
 
     Units: g/L, mg/L, ug/L, % (w/v), M, mM, uM, nM; those that count molecules take molar_mass [g/mol] or, for common
     compounds and formulas, the one that follows from the name. An ingredient that a medium names twice is summed, and
-    said. The recipe takes the place of one that is stored. Raises DatabaseError with the row.
+    said. The recipe takes the place of one that is stored. Raises DatabaseError, with the row: a value that may not be
+    stored, a unit or a molar mass that is not known, more than `MOST` g/L, rows that contradict each other.
     """
-    notes, frame = text_table(file, RECIPES)
-    faults = Faults()
-    clean, numbers = cleaned(frame, RECIPES, frame["row"].to_numpy(), faults)
-    for reason, bad in faults.rows.items():
-        msg = f"{file}: row {bad[0]}: {reason}"
-        raise DatabaseError(msg)
-    if clean.empty:
+    notes, rows = good_rows(file, RECIPES)
+    if not rows:
         msg = f"{file}: expected at least one row below the heading"
         raise DatabaseError(msg)
     media: dict[str, dict[str, Any]] = {}
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     compounds = Compounds()
-    for number, record in zip(numbers.tolist(), clean.to_dict("records"), strict=True):
+    for number, record in rows:
         where = f"{file}: row {number}: "
         _tell_medium(media, record, where)
         amount, mass = _amount(record, where)

@@ -173,7 +173,7 @@ def read_embeddings(
 
 
 def stored_methods(url: str) -> set[str]:
-    """The methods by which any genome has an embedding."""
+    """The methods by which any genome has an embedding. DatabaseError for a database that is not there or not ready."""
     with reading(url) as connection:
         return set(connection.execute(select(GenomeEmbedding.embedding_model).distinct()).scalars())
 
@@ -211,7 +211,10 @@ def _vector(row: Any, method: str, width: int) -> np.ndarray:
 
 
 def info(url: str = DEFAULT_URL) -> dict[str, Any]:
-    """What is in a database: rows of every table, genomes and growth by organism type, embeddings by method."""
+    """What is in a database: rows of every table, genomes and growth by organism type, embeddings by method.
+
+    Raises DatabaseError for a database that is not there or not ready.
+    """
     with reading(url) as connection:
         rows = {
             name: connection.execute(select(func.count()).select_from(table)).scalar_one()

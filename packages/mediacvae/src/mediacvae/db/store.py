@@ -16,6 +16,7 @@ from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.schema import Genome, GenomeEmbedding, Growth, Medium
 from mediacvae.db.session import writing
 from mediacvae.db.writing import put
+from mediacvae.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,10 @@ def store_genome_metadata(
 
 
 def checked_genome(given: dict[str, Any]) -> dict[str, Any]:
-    """A row of `genomes`; DatabaseError, naming genome and field, for a value that may not be stored."""
+    """A row of `genomes`, checked.
+
+    Raises DatabaseError (a ValueError), naming genome and field, for a value that may not be stored.
+    """
     row: dict[str, Any] = {}
     for name, check in GENOME_CHECKS.items():
         value = given.get(name)
@@ -151,7 +155,10 @@ _GROWTH_CHECKS: dict[str, Callable[[Any], Any]] = {
 
 
 def checked_growth(given: dict[str, Any]) -> dict[str, Any]:
-    """A row of `genome_growth`; DatabaseError, naming genome, medium and field, for what may not be stored."""
+    """A row of `genome_growth`, checked.
+
+    Raises DatabaseError (a ValueError), naming genome, medium and field, for what may not be stored.
+    """
     row: dict[str, Any] = {}
     for name, check in _GROWTH_CHECKS.items():
         value = given[name]
@@ -183,7 +190,10 @@ def refuse_unknown(
             continue
         known = set(connection.execute(select(column)).scalars())
         what, hint = ("genome", "db add-genomes") if column.key == "genome_id" else ("medium", "db import")
-        near = values.nearest(one, known) or f"; there are {len(known)} (`mediacvae {hint}` adds some)"
+        near = (
+            nearest(one, known, least=values.CLOSE)
+            or f"; there are {len(known)} (`mediacvae {hint}` adds some)"
+        )
         msg = f"{where}{what} {one!r} is not in the database{near}"
         raise DatabaseError(msg)
 
@@ -217,7 +227,11 @@ def said_before(connection: Connection, rows: list[dict[str, Any]]) -> dict[tupl
 def store_embedding(
     connection: Connection, genome_id: str, method: str, vector: np.ndarray, fasta_hash: str | None
 ) -> None:
-    """Keep the features of a genome, within a transaction; those of before are replaced."""
+    """Keep the features (d,) of a genome, within a transaction; those of before are replaced.
+
+    fasta_hash: of the sequence that they are of; None where another program made them. Raises DatabaseError for numbers
+    that may not be stored, as `blobs.to_bytes`.
+    """
     row = {
         "genome_id": genome_id, "embedding_model": method, "embedding": to_bytes(vector),
         "embedding_dim": len(vector), "fasta_hash": fasta_hash,

@@ -35,7 +35,10 @@ def faults(url: str) -> Iterator[None]:
 
 @contextmanager
 def transaction(url: str, begin: str, *, create: bool = False) -> Iterator[Connection]:
-    """A transaction that begins with `begin`. DatabaseError for what a driver raises."""
+    """A transaction that begins with the SQL `begin`. DatabaseError for what a driver raises.
+
+    create: make an SQLite file where there is none.
+    """
     place = normal(url)
     with faults(url):
         engine = engine_of(place, create=create)

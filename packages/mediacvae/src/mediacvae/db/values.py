@@ -5,7 +5,6 @@ An empty cell (None, NaN, '') never comes here. Messages say what was expected a
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import unicodedata
@@ -15,9 +14,10 @@ from mediacvae.names import checked_id
 from mediacvae.names import organism_type as _type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 LONGEST = 2000  # characters of a text
+CLOSE = 0.6  # likeness from which a name may have been meant
 BIGGEST = 2**62
 _MEDIUM = re.compile(r"[^\s/\\'\"`;<>|](?:[^/\\'\"`;<>|]{0,253}[^\s/\\'\"`;<>|])?")
 _TRUE, _FALSE = ("true", "yes", "1", "1.0", "t", "y", "+"), ("false", "no", "0", "0.0", "f", "n", "-")
@@ -29,12 +29,15 @@ def empty(value: Any) -> bool:
 
 
 def genome_id(value: Any) -> str:
-    """An id that may become a file name."""
+    """An id that may become a file name; ValueError for another."""
     return checked_id(_word(value), "genome id")
 
 
 def medium_id(value: Any) -> str:
-    """An id of a medium: the sources' own, with blanks and commas, but nothing that means something to a shell."""
+    """An id of a medium: the sources' own, with blanks and commas, but nothing that means something to a shell.
+
+    Raises ValueError for another.
+    """
     word = _word(value)
     if not _MEDIUM.fullmatch(word) or ".." in word or _unprintable(word):
         allowed = "up to 255 printable characters without / \\ quotes ; < > | or '..', no blank at the ends"
@@ -44,12 +47,12 @@ def medium_id(value: Any) -> str:
 
 
 def organism_type(value: Any) -> str:
-    """One of bacteria, archaea, fungi, protist, virus."""
+    """One of bacteria, archaea, fungi, protist, virus; ValueError for another word."""
     return _type(_word(value))
 
 
 def text(longest: int = LONGEST) -> Callable[[Any], str]:
-    """Text without control characters, up to a length."""
+    """A check of text without control characters, up to a length; it raises ValueError for another."""
 
     def check(value: Any) -> str:
         word = _word(value)
@@ -62,7 +65,7 @@ def text(longest: int = LONGEST) -> Callable[[Any], str]:
 
 
 def number(least: float = -math.inf, most: float = math.inf) -> Callable[[Any], float]:
-    """A finite number in a range."""
+    """A check of a finite number in a range, both ends included; it raises ValueError for another."""
     room = f" from {least:g}" + (f" to {most:g}" if most < math.inf else " up") if least > -math.inf else ""
 
     def check(value: Any) -> float:
@@ -79,7 +82,7 @@ def number(least: float = -math.inf, most: float = math.inf) -> Callable[[Any], 
 
 
 def whole(least: int = 0, most: int = BIGGEST) -> Callable[[Any], int]:
-    """A whole number in a range."""
+    """A check of a whole number in a range, both ends included; it raises ValueError for another."""
     inner = number(least, most)
 
     def check(value: Any) -> int:
@@ -103,7 +106,7 @@ def whole(least: int = 0, most: int = BIGGEST) -> Callable[[Any], int]:
 
 
 def flag(value: Any) -> bool:
-    """True or false."""
+    """True or false, as words, letters, digits or signs; ValueError for another word."""
     word = str(value).strip().lower()
     if word in _TRUE:
         return True
@@ -127,9 +130,3 @@ def _unprintable(word: str) -> bool:
 def _short(value: Any) -> str:
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:77]}..."
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint `; did you mean 'x'?`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""

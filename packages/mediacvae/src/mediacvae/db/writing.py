@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Written:
-    """How many rows of a table were added and changed."""
+    """How many rows of a table were added and changed, of those that were given."""
 
     table: str
     new: int = 0
@@ -44,7 +44,8 @@ def put(
 ) -> Written:
     """Add rows or change those that differ; every row has the same keys, and each primary key once.
 
-    keep: columns of which an empty value (None or '') leaves what is stored.
+    keep: columns of which an empty value (None or '') leaves what is stored. Raises what SQLAlchemy raises: within a
+    transaction of `db.session` this becomes a DatabaseError.
     """
     table: Table = model.__table__  # type: ignore[assignment]
     done = Written(table.name, given=len(rows))
