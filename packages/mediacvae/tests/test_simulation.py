@@ -71,8 +71,11 @@ def test_the_truth_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert read_truth(tmp_path / "rules.json") == truth
     (tmp_path / "other.json").write_text(json.dumps({"format": "x"}))
     (tmp_path / "broken.json").write_text("[1")
-    for name in ("other", "broken"):
-        with pytest.raises(ValueError, match=f"{name}.json: "):
+    whole = json.loads((tmp_path / "rules.json").read_text())
+    (tmp_path / "part.json").write_text(json.dumps({"format": whole["format"], "rules": whole["rules"]}))
+    (tmp_path / "bent.json").write_text(json.dumps(whole | {"words": [1]}))
+    for name in ("other", "broken", "part", "bent"):
+        with pytest.raises(ValueError, match=f"{name}.json: not the rules of a simulation"):
             read_truth(tmp_path / f"{name}.json")
 
 

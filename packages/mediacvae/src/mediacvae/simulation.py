@@ -48,7 +48,8 @@ class Truth:
 def simulate(config: SimulationConfig, seed: int, folder: Path) -> Truth:
     """Write genomes/*.fna.gz, genomes.tsv, taxa, media, media_ingredients and growth.parquet, and rules.json.
 
-    The same config and seed write the same bytes. Raises OSError where the folder cannot be written to.
+    The same config and seed write the same bytes. Raises OSError where the folder cannot be written to. Gives the truth
+    that is in rules.json.
     """
     streams = np.random.SeedSequence(seed).spawn(4)
     trees, inserts, kitchen, assays = (np.random.default_rng(stream) for stream in streams)
@@ -80,16 +81,20 @@ def simulate(config: SimulationConfig, seed: int, folder: Path) -> Truth:
 
 
 def read_truth(path: Path) -> Truth:
-    """The truth of a `rules.json`. Raises ValueError where the file is another."""
+    """The truth of a `rules.json`. Raises ValueError where the file is another, or lacks a part."""
     try:
         given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = given["format"] == FORMAT
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: not the rules of a simulation ({error!r})"
-        raise ValueError(msg) from None
-    if not known:
-        msg = f"{path}: expected format {FORMAT!r}, got {given['format']!r}"
-        raise ValueError(msg)
+        if given["format"] == FORMAT:
+            return _truth(given)
+        said = f"of format {given['format']!r}, expected {FORMAT!r}"
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = repr(error)
+    msg = f"{path}: not the rules of a simulation ({said})"
+    raise ValueError(msg)
+
+
+def _truth(given: dict[str, Any]) -> Truth:
+    """What `_write_truth` wrote."""
     rules = tuple(
         Rule(r["name"], r["marker"], r["organism_type"], tuple((n, d) for n, d in r["moves"]), r["ph"])
         for r in given["rules"]
