@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def lost_without(
     model: MediaModel, made: Attribution, strongest: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What amounts lose without each of the strongest features (q, top), and without all of an ingredient's (q,).
+    """What amounts [log1p g/L] lose without each of the strongest features (q, top), and without all of them (q,).
 
-    Without: the feature is that of the baseline.
+    strongest: for each ingredient, numbers (top,) of features. Without: the feature is that of the baseline.
     """
     watched = Watched(model, made.columns)
     q, top = len(strongest), len(strongest[0])
@@ -34,7 +34,7 @@ def lost_without(
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Rank correlation; None for fewer than two values, or where all are the same."""
+    """Rank correlation (Spearman 1904) of a and b, (n,) each; None for fewer than two, or where all are the same."""
     if len(a) < 2:
         return None
     ranks = [rankdata(x) - (len(x) + 1) / 2 for x in (a, b)]

@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each feature of a condition did to each of q ingredients.
+    """What each feature of a condition (1, d) did to each of q ingredients, from a baseline (1, d) on.
 
     columns: (q,) numbers of the ingredients. features: (d, q), 0 for what is not known. at, usual: (1, q), what is
     expected of the condition and of the baseline.
@@ -61,7 +61,8 @@ class Attribution:
 class Watched:
     """What a model expects of some ingredients, as a function of conditions: `MediaModel.expected`, row by row.
 
-    Every row sees the same draws of the latent, so that rows differ by their conditions only.
+    columns: (q,) numbers of the ingredients. Every row sees the same draws of the latent, so that rows differ by their
+    conditions only.
     """
 
     def __init__(self, model: MediaModel, columns: np.ndarray) -> None:
@@ -132,7 +133,10 @@ class Watched:
 def attribute(
     model: MediaModel, condition: np.ndarray, baseline: np.ndarray, columns: np.ndarray, *, steps: int = STEPS
 ) -> Attribution:
-    """Attribute what is expected of a condition (1, d), from a baseline (1, d) on, of ingredients by number (q,)."""
+    """Attribute what is expected of a condition (1, d), from a baseline (1, d) on, of ingredients by number (q,).
+
+    steps: of the path, at whose middles gradients are taken (the sum of Sundararajan 2017, eq. 3).
+    """
     watched = Watched(model, columns)
     x, b = (np.asarray(row, dtype=np.float64) for row in (condition, baseline))
     share = (np.arange(steps) + 0.5)[:, None] / steps

@@ -1,8 +1,8 @@
 """Kernel regression: what organisms like this one are given, of every ingredient the chance and the amount.
 
-Ridge regression in the space of a kernel over organisms (kernel ridge; Nystroem's approximation above `MOST`
-organisms). The penalty is chosen by cross-validation that never puts relatives on both sides. Letters: n organisms,
-m ingredients, d condition features, p landmarks.
+Ridge regression in the space of a kernel over organisms (kernel ridge, Saunders 1998; the approximation of Nystroem,
+Williams and Seeger 2001, above `MOST` organisms). The penalty is chosen by cross-validation that never puts relatives
+on both sides. Letters: n organisms, m ingredients, d condition features, p landmarks.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MOST = 2000  # organisms that are landmarks
 BLOCK = 4096  # pairs or organisms looked at together: what is held at a time does not grow with their number
 MAIN = 0.01  # [g/L] above which an ingredient is a main one
 PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-TELLING = (0.0, 1.0, 2.0, 4.0)
-FOLDS = 5
+TELLING = (0.0, 1.0, 2.0, 4.0)  # powers of what a genome feature tells
+FOLDS = 5  # of organisms, within which settings are chosen
 
 
 class Expected(NamedTuple):
@@ -39,7 +39,7 @@ class Expected(NamedTuple):
         return cls(np.log1p(media), (media > MAIN).astype(float), (media > 0).astype(float))
 
     def mix(self, other: Expected, share: float) -> Expected:
-        """The mean of two, `share` of the other."""
+        """The mean of two (n, m), `share` (0 to 1) of the other."""
         pairs = zip(self, other, strict=True)
         return Expected(*((1 - share) * own + share * its for own, its in pairs))
 
@@ -58,7 +58,10 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class KernelBase:
-    """A fitted regression. landmarks: (p, d) conditions. basis: (p, f). mean: (3 m,). weights: (f, 3 m)."""
+    """A fitted regression. landmarks: (p, d) conditions. basis: (p, f). mean: (3 m,). weights: (f, 3 m).
+
+    f: features whose products are the kernel. 3 m: the parts of `Expected` side by side.
+    """
 
     kernel: Kernel
     landmarks: np.ndarray
@@ -81,7 +84,7 @@ class KernelBase:
     ) -> KernelBase:
         """Fit to pairs: conditions (n, d) of organisms, organism (e,) and media (e, m) [g/L] of each pair.
 
-        groups: (n,) labels of relatives. settings: None: chosen.
+        groups: (n,) labels of relatives. settings: without them, those with the least error on relatives left out.
         """
         used, at = np.unique(organism, return_inverse=True)
         means, count = _means(media, at)

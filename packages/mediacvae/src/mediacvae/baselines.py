@@ -56,7 +56,7 @@ class Standard:
         return cls(shift, scale)
 
     def __call__(self, c: np.ndarray) -> np.ndarray:
-        """Conditions (n, d), nothing missing."""
+        """Conditions (n, d), nothing missing; ValueError for another width or infinite numbers."""
         c = _conditions(c, len(self.shift))
         return np.where(np.isfinite(c), c - self.shift, 0.0) / self.scale
 
@@ -98,8 +98,9 @@ def rank_scores(
 ) -> dict[str, np.ndarray]:
     """How each simple method scores the media of a library for the test organisms, by name: (t, b).
 
-    train_medium: (n,) row of the library (b, m) [g/L] of each training pair. popular: how many training organisms grow
-    on it. nearest neighbour: cosine of log1p g/L to the neighbour's medium.
+    train_c: (n, d). train_medium: (n,) row of the library (b, m) [g/L] of each training pair. test_c: (t, d). popular:
+    how many training organisms grow on it. nearest neighbour: cosine of log1p g/L to the neighbour's medium. Raises
+    ValueError for media that are no rows of the library, or not one a pair.
     """
     medium = np.asarray(train_medium)
     if len(medium) != len(train_c) or not len(medium) or medium.min() < 0 or medium.max() >= len(library):

@@ -68,7 +68,7 @@ def card(
     nearest: Sequence[tuple[str, float]] = (),
     reasons: Sequence[str] = (),
 ) -> str:
-    """A whole HTML page for one recipe, as `article` says."""
+    """A whole HTML page for one recipe; arguments and errors are those of `article`."""
     one = article(rows, title=title, facts=facts, odds=odds, span=span, nearest=nearest, reasons=reasons)
     return page(title, [one])
 
@@ -87,8 +87,8 @@ def article(
 
     rows: ingredient and g/L, those at 0 are left out. facts: what stands under the title by its label, such as
     organism, pH, atmosphere and temperature; one that is None, empty or NaN is left out. odds: probability of growth,
-    span: where it lies four times in five. nearest: known media with their likeness, 0 to 1. Raises ValueError for
-    amounts or a probability out of range.
+    span: where it lies four times in five. nearest: known media with their likeness, 0 to 1. reasons: a line each.
+    Raises ValueError for amounts or a probability out of range.
     """
     amounts = [(str(name), _amount(str(name), g_per_l)) for name, g_per_l in rows]
     amounts = [(name, g_per_l) for name, g_per_l in amounts if g_per_l > 0]
@@ -116,7 +116,7 @@ def page(title: str, articles: Iterable[str]) -> str:
 
 
 def weighed(g: float) -> str:
-    """An amount as one reads it off a balance: three digits in g, mg, µg or ng."""
+    """An amount [g] as one reads it off a balance: three digits in g, mg, µg or ng."""
     for size, unit in _UNITS:
         if g >= 0.9995 * size:
             return f"{_three(g / size)} {unit}"

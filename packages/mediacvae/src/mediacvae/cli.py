@@ -38,7 +38,7 @@ app.add_typer(db, name="db")
 
 
 @db.callback(invoke_without_command=True)
-def database_root(*, context: typer.Context) -> None:
+def _database_root(*, context: typer.Context) -> None:
     """The database: genomes, media, growth."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)

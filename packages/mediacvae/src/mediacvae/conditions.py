@@ -29,7 +29,8 @@ PIECES = (2, 3, 4)  # letters of the pieces a name is cut into
 class Organism:
     """What is known of one organism; None and absent vectors: not known.
 
-    gc: [percent]. length: of the genome [bases]. vectors: genome features by the name of the method.
+    lineage: from the domain down, parted by `;`. gc: [percent]. length: of the genome [bases]. vectors: genome features
+    (features,) by the name of the method.
     """
 
     genome_id: str
@@ -43,14 +44,14 @@ class Organism:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of features by name. tokens: 0 or 1 each (but `OTHERS`); numbers: on scales of their own."""
+    """A block of features by name. kind: tokens, 0 or 1 each (but `OTHERS`), or numbers, on scales of their own."""
 
     name: str
     kind: Kind
     features: tuple[str, ...]
 
     def of(self, organism: Organism) -> np.ndarray:
-        """The row (d,) of an organism, all NaN where nothing is known.
+        """The row (features,) of an organism, all NaN where nothing is known.
 
         Raises ValueError where a genome's vector has another length than the block, or is not finite.
         """
@@ -128,7 +129,7 @@ class Conditioner:
 
     @property
     def columns(self) -> dict[str, slice]:
-        """Where each block stands."""
+        """Where each block stands among the d features."""
         made, at = {}, 0
         for block in self.blocks:
             made[block.name] = slice(at, at + len(block.features))
@@ -136,7 +137,7 @@ class Conditioner:
         return made
 
     def __call__(self, organisms: Iterable[Organism]) -> np.ndarray:
-        """Rows (n, d) float32; NaN where a block is not known."""
+        """Rows (n, d) float32; NaN where a block is not known. Raises ValueError as `Block.of`."""
         rows = [np.concatenate([block.of(one) for block in self.blocks]) for one in organisms]
         return np.array(rows, dtype=np.float32).reshape(len(rows), self.width)
 
@@ -172,7 +173,7 @@ def pieces(name: str | None) -> set[str]:
 
 
 def stats(organism: Organism) -> np.ndarray:
-    """GC [percent] and log10 of the genome's length [bases], NaN where not both are known."""
+    """GC [percent] and log10 of the genome's length [bases], (2,), NaN where not both are known."""
     gc, length = organism.gc, organism.length
     if gc is None or length is None or not (0 <= gc <= 100 and length > 0):
         return np.full(2, np.nan)

@@ -22,12 +22,15 @@ NETWORK = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. `model_type` spec is the specification's network, base leaves the network out."""
+    """How a model is trained. `model_type` spec is the specification's network, base leaves the network out.
+
+    Raises ValueError for what is out of range.
+    """
 
     model_type: ModelType = "cvae"
     epochs: int = 100  # passes over the pairs, shared out evenly over the phases
-    batch_size: int = 64
-    latent_dim: int = 16
+    batch_size: int = 64  # pairs, and media of which no organism is known, a step
+    latent_dim: int = 16  # features of the latent
     hidden_dims: tuple[int, ...] = (128,)  # of the encoder; the decoder's are the same the other way round
     condition_dim: int = 16  # features that the condition is projected to; 0: it goes in as it is
     genus_dim: int = 8  # of a hierarchical latent, those that organisms of a genus share
@@ -39,18 +42,16 @@ class TrainConfig:
     dropout: float = 0.3  # of hidden features; in use every draw has its own thinned decoder
     forget: float = 0.2  # share of the conditions' blocks hidden in training: they may be missing in use
     library: float = 0.3  # share of a batch that are media of which no organism is known
-    curriculum_phases: tuple[str, ...] = (
-        PHASES  # organism types, one after the other; those without pairs are skipped
-    )
+    # organism types, one after the other; those without pairs are skipped, others are not shown to the network
+    curriculum_phases: tuple[str, ...] = PHASES
     rehearsal: float = 1.0  # share of earlier phases' pairs that a phase sees again
-    share: float | None = (
-        None  # of the network in what is expected, beside kernel regression; none: the val split says
-    )
+    # of the network in what is expected, beside kernel regression; none: the val split says
+    share: float | None = None
     draws: int = 64  # of the latent, over which an expectation is taken
     device: str = "auto"  # auto, cpu, cuda, mps
-    seed: int = 0
+    seed: int = 0  # of weights, order, folds and draws
     trainer: Processes = field(default_factory=Processes)  # that train the network together
-    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)  # the world that `demo` makes
 
     def __post_init__(self) -> None:
         """Refuse values outside their range; `archea` is understood."""

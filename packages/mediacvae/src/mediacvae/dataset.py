@@ -47,12 +47,13 @@ class Dataset:
     """Everything a model learns from.
 
     ingredients: names in the order of the columns of `media`. conditioner: organisms to rows of conditions.
-    organisms: a row an organism: genome_id, organism_name, organism_type, genus, species, split, and whose genome
-    its features are of (`own`, `species`, `genus`, `none`). conditions: (o, d), NaN where not known.
+    organisms: a row an organism: genome_id, organism_name, organism_type, genus, species, split, and in `genome` whose
+    its features are (`own`, `species`, `genus`, `none`). conditions: (o, d), NaN where not known.
     library: medium_id, name, min_ph, max_ph, ..., of media (b, m) [g/L].
     pairs: organism, medium (row numbers), source, rank: the organism grows on it.
     records: organism (row number), medium_id, growth, source: what was tried, in the library or not.
     recipes: medium_id, ingredient: what media of the records hold.
+    about: how it was built, and names by id of media that were tried and are not in the library, as JSON types.
     notes: what was left out, and why.
     """
 
@@ -69,7 +70,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def rows(self, split: str) -> np.ndarray:
-        """The pairs of a split, by number."""
+        """The pairs of a split, by number, (n,); none for a split that there is not."""
         return np.flatnonzero(self.pair_splits == split)
 
     @property
@@ -78,7 +79,7 @@ class Dataset:
         return self.organisms["split"].to_numpy()[self.pairs["organism"].to_numpy()]
 
     def arrays(self, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Media (n, m) [g/L], conditions (n, d) and organism types (n,) of a split."""
+        """Media (n, m) [g/L], conditions (n, d) and organism types (n,), numbers in `ORGANISM_TYPES`, of a split."""
         own = self.pairs.iloc[self.rows(split)]
         at = own["organism"].to_numpy()
         kinds = self.organisms["organism_type"].map(ORGANISM_TYPES.index).to_numpy(np.int64)
@@ -113,7 +114,10 @@ class Dataset:
 
 
 def write(data: Dataset, folder: Path) -> None:
-    """Write a dataset; what was there under the same names is replaced, `dataset.json` last."""
+    """Write a dataset; what was there under the same names is replaced, `dataset.json` last.
+
+    Raises OSError where the folder cannot be written to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ABOUT).unlink(missing_ok=True)  # until it is there again, the folder is no dataset
     for split in SPLITS:
@@ -135,7 +139,10 @@ def write(data: Dataset, folder: Path) -> None:
 
 
 def read(folder: Path) -> Dataset:
-    """Read and check a dataset. DatasetError for a folder that is none, or whose files do not fit each other."""
+    """Read and check a dataset. Its media and conditions stay on disk until they are looked at.
+
+    Raises DatasetError (a ValueError) for a folder that is none, or whose files do not fit each other.
+    """
     if not (folder / ABOUT).is_file():
         msg = f"{folder}: expected a dataset made by `mediacvae build`, it has no {ABOUT}"
         raise DatasetError(msg)

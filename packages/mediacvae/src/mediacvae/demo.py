@@ -32,7 +32,10 @@ RECIPES = 5
 
 
 def run(out: Path, config: TrainConfig = CONFIG) -> Story:
-    """Write world, database, dataset, model, ranks, recipes, cards and pictures to `out`; what they show."""
+    """Write world, database, dataset, model, ranks, recipes, cards and pictures to `out`; what they show.
+
+    config: of the training; its `simulation` is the world, its `seed` that of everything.
+    """
     from cytosol.figures import save
     from mediacvae.plots import plot_latent, plot_ranks, plot_recipes, plot_scores
 
@@ -56,8 +59,8 @@ def run(out: Path, config: TrainConfig = CONFIG) -> Story:
         "ranks": plot_ranks(ranks, title=f"Known media to try first with {organism.name}"),
         "recipes": plot_recipes(table, title=f"{RECIPES} new recipes for {organism.name}"),
     }
-    media, conditions, _ = data.arrays("train")
     if model.vae is not None:
+        media, conditions, _ = data.arrays("train")
         latent = model.vae.encode(media, conditions)
         kinds = data.samples().query("split == 'train'")["organism_type"].tolist()
         drawn["latent"] = plot_latent(latent, kinds, title="Media as the network sees them")

@@ -47,7 +47,11 @@ def story(
     recipes: pd.DataFrame,
     pictures: Sequence[Path],
 ) -> Story:
-    """What was done and how well. pictures: by the names of `_pictures`, as they are to be shown."""
+    """What was done and how well.
+
+    scores, ranks, recipes: as `evaluation.score_recipes`, `MediaModel.rank` and `recipes.to_table` give them. pictures:
+    by the names of `_pictures`, as they are to be shown.
+    """
     return Story(
         question=QUESTION,
         setting=f"A simulated world of {len(truth.organisms)} genomes, {len(data.media)} media and "

@@ -63,7 +63,7 @@ def method(name: str) -> str:
 
 
 def dimension(name: str) -> int:
-    """How many numbers a method makes."""
+    """How many numbers a method makes; ValueError for one that is not known."""
     name = method(name)
     if name in _KMERS:
         k, canonical = _KMERS[name]
@@ -73,7 +73,7 @@ def dimension(name: str) -> int:
 
 
 def names(name: str) -> list[str]:
-    """What each number of a method is called, in order."""
+    """What each number of a method is called, in order; ValueError for one that is not known."""
     name = method(name)
     if name in _KMERS:
         k, canonical = _KMERS[name]
@@ -116,9 +116,9 @@ def embed_all(
 ) -> Iterator[tuple[str, Result]]:
     """The id and vector of each job (id -> path), as they are done; an error in one genome is given in its place.
 
-    workers: processes (default: one a core; 1: none but this one). They are started anew ("spawn"), so a script that
-    calls this needs `if __name__ == "__main__":`. Raises ValueError at once for what is wrong with all: the method,
-    pyrodigal that is not installed, workers below 1.
+    workers: processes (default: one a core; 1: none but this one). max_bytes: as `fasta.read` takes it. They are
+    started anew ("spawn"), so a script that calls this needs `if __name__ == "__main__":`. Raises ValueError at once
+    for what is wrong with all: the method, pyrodigal that is not installed, workers below 1.
     """
     name = method(name)
     if workers is not None and workers < 1:
@@ -149,10 +149,8 @@ def _over_processes(
         kmers.count([b"A"], 1)  # compiled here once and kept on disk, not by every worker
     while todo:
         lost = yield from _pooled(todo, name, count, max_bytes)
-        for (
-            key,
-            path,
-        ) in lost.items():  # one of these ended its process: each by itself, so that only that one fails
+        # one of these ended its process: each by itself, so that only that one fails
+        for key, path in lost.items():
             alone = {key: path}
             again = yield from _pooled(alone, name, 1, max_bytes)
             if again:

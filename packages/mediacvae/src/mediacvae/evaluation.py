@@ -40,20 +40,24 @@ KNOWN = (0, 1, 2, 3)  # results of the strain that are told
 
 @dataclass(frozen=True)
 class Made:
-    """What methods made of pairs: media (n, m) [g/L] and, of those that rank, scores (n, b), by method."""
+    """What methods made of pairs: media (n, m) [g/L] and, of those that rank, scores (n, b), by method.
+
+    rows: (n,) numbers of the pairs. probability: (n, b), of the model's ranks.
+    """
 
     rows: np.ndarray
     media: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
-    probability: np.ndarray  # (n, b) of the model's ranks
+    probability: np.ndarray
 
 
 def made(
     model: MediaModel, data: Dataset, rows: np.ndarray, learned: np.ndarray, *, shuffled: int | None = None
 ) -> Made:
-    """What the model and the simple methods make of the pairs `rows`, having seen those of `learned`.
+    """What the model and the simple methods make of the pairs `rows` (n,), having seen those of `learned` (l,).
 
-    shuffled: seed by which the conditions of the test organisms are mixed up, for the model alone.
+    Both are numbers of pairs of the dataset. shuffled: seed by which the conditions of the test organisms are mixed up,
+    for the model alone.
     """
     at, medium = (data.pairs[name].to_numpy() for name in ("organism", "medium"))
     who, back = np.unique(at[rows], return_inverse=True)
@@ -110,14 +114,17 @@ def score_recipes(parts: Sequence[Made], data: Dataset, model: MediaModel) -> pd
 def odds(
     model: MediaModel, data: Dataset, rows: np.ndarray, learned: np.ndarray, *, known: int = 0, seed: int = 0
 ) -> pd.DataFrame:
-    """Odds of the results `rows` by method, after `known` random results of each strain are told.
+    """Odds of the results `rows` (r,) by method, after `known` random results of each strain are told.
 
-    Columns: organism, medium_id, growth, and a column of probabilities a method. Results that are told are no rows.
+    rows, learned: numbers of records of the dataset. Columns: organism, medium_id, growth, and a column of
+    probabilities a method. Results that are told are no rows. Raises ValueError for a model that knows no odds of
+    growth.
     """
-    own = data.records.iloc[rows]
-    rows = rows[
-        ~own.duplicated(["organism", "medium_id"]).to_numpy()
-    ]  # tried twice: a result that is told is no row
+    if model.growth is None:
+        msg = "the model knows no odds of growth: train it on results of a source that also reports no growth"
+        raise ValueError(msg)
+    # of what was tried twice, one: a result that is told is no row
+    rows = rows[~data.records.iloc[rows].duplicated(["organism", "medium_id"]).to_numpy()]
     own = data.records.iloc[rows]
     organism, grew = own["organism"].to_numpy(), own["growth"].to_numpy(bool)
     ids = own["medium_id"].astype(str).to_numpy()
@@ -149,9 +156,6 @@ def odds(
             [str(who["species"] or "")],
             np.asarray(data.conditions[one : one + 1], dtype=np.float64),
         )
-        if model.growth is None:
-            msg = "the model knows no odds of growth: train it on results of a source that also reports no growth"
-            raise ValueError(msg)
         recipes = {name: model.recipe(name) for name in {*ids[tests], *(name for _, name, _ in results)}}
         media = [str(name) for name in ids[tests]]
         found = model.growth.odds(asked, np.zeros(len(tests), dtype=np.int64), media, recipes, results)
@@ -161,7 +165,10 @@ def odds(
 
 
 def score_odds(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """A row a method of `odds` (a table a fold): area under the ROC curve, calibration error, log loss."""
+    """A row a method of `odds` (a table a fold): area under the ROC curve, calibration error, log loss [nats].
+
+    Raises ValueError where all results are the same.
+    """
     together = pd.concat(parts, ignore_index=True)
     grew = together["growth"].to_numpy(bool)
     table = []
@@ -179,7 +186,10 @@ def score_odds(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def active_units(model: MediaModel, data: Dataset, rows: np.ndarray) -> int:
-    """Latent features whose posterior mean varies over pairs; 0 for a model without a network."""
+    """Latent features in use: those whose posterior mean varies over the pairs `rows` (n,) by more than `ACTIVE`.
+
+    0 for a model without a network.
+    """
     if model.vae is None:
         return 0
     at, medium = (data.pairs[name].to_numpy()[rows] for name in ("organism", "medium"))
@@ -189,7 +199,11 @@ def active_units(model: MediaModel, data: Dataset, rows: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Report:
-    """What `evaluate` found. growth: None where nothing was tried. latent: active units, what conditions are worth."""
+    """What `evaluate` found, as tables of `score_recipes` and `score_odds`.
+
+    growth: with a column `known`, results that were told; None where nothing was tried. latent: active_units, and the
+    recipes' error with each organism's own condition (mse) and with those of others (mse_shuffled).
+    """
 
     recipes: pd.DataFrame
     growth: pd.DataFrame | None
@@ -197,7 +211,10 @@ class Report:
 
 
 def evaluate(model: MediaModel, data: Dataset, *, split: str = "test", seed: int = 0) -> Report:
-    """The model and the simple methods on a split of its dataset. Raises ValueError where the split has no pair."""
+    """The model and the simple methods on a split of its dataset. Raises ValueError where the split has no pair.
+
+    seed: of the results that are told, and of whose conditions are mixed up.
+    """
     rows, learned = data.rows(split), data.rows("train")
     if not len(rows):
         msg = f"the dataset has no pair in its {split} split; build it with a larger {split}_size"

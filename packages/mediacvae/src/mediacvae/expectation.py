@@ -19,7 +19,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 @torch.no_grad()
 def expected(net: ConditionalMediaVAE, conditions: np.ndarray, *, draws: int, seed: int = 0) -> Expected:
-    """Means over latent, thinned networks and the spread of amounts, for conditions (n, d)."""
+    """Means over latent, thinned networks and the spread of amounts, for conditions (n, d): `Expected`, (n, m) each."""
     given, mean, sd = _prior(net, conditions)
     samples = net.samples(draws, seed=seed)
     total = [torch.zeros(len(mean), net.media_dim, device=mean.device) for _ in range(3)]
@@ -56,10 +56,14 @@ def _prior(
 def moments(
     net: ConditionalMediaVAE, logits: torch.Tensor, amount: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean log1p g/L, chance of more than `MAIN` g/L and chance of being there, (n, m), of one latent each."""
+    """Mean log1p g/L, chance of more than `MAIN` g/L and chance of being there, (n, m), of one latent each.
+
+    logits, amount: (n, m), as `ConditionalMediaVAE.decode` gives them.
+    """
     if not net.hurdle:
         log1p = amount.relu()
-        return log1p, (log1p.expm1() > MAIN).to(amount), (log1p.expm1() > MAIN).to(amount)
+        there = (log1p.expm1() > MAIN).to(amount)  # below it are traces that a ReLU leaves
+        return log1p, there, there
     there, spread = logits.sigmoid(), net.amount_log_sd.exp()
     log1p, main = torch.zeros_like(amount), torch.zeros_like(amount)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):

@@ -48,8 +48,9 @@ class GenomeError(ValueError):
 
 @dataclass(frozen=True)
 class Contig:
-    """One record: its letters as the module says, and its name: the first word of its header, or all of the header
-    where several records begin with the same word.
+    """One record: its name and its letters as the module says.
+
+    name: the first word of its header, or all of the header where several records begin with the same word.
     """
 
     name: str
@@ -60,8 +61,9 @@ class Contig:
 class Genome:
     r"""The records of a file in its order: never none, none without a letter.
 
-    text: the file as it is, unpacked, with line ends `\n`; spans (m, 2) int64: where each record's lines of letters
-    begin and end in it. What counts goes over the text itself; `contigs` are made when they are asked for.
+    path: of the file, for messages. text: the file as it is, unpacked, with line ends `\n`. names, spans (r, 2) int64:
+    of each record, and where its lines of letters begin and end in the text. What counts goes over the text itself;
+    `contigs` are made when they are asked for.
     """
 
     path: str
@@ -92,7 +94,7 @@ class Genome:
 
     @property
     def length(self) -> int:
-        """Letters without gaps."""
+        """Letters without gaps [bases]."""
         return int(self.letters.sum())
 
     @property
@@ -125,7 +127,7 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = LARGEST) -> Genome:
         title = record.title()
         if title in headers:
             what = f"name {title[:80]!r} is that of record {headers[title]} too: expected each once"
-            raise record.fault(at, what)
+            raise GenomeError(record.fault(at, what))
         headers[title] = record.number
         rare += record.check()
         spans.append((record.start, record.end))
@@ -140,7 +142,10 @@ def read(path: str | os.PathLike[str], *, max_bytes: int = LARGEST) -> Genome:
 
 @dataclass(frozen=True)
 class Record:
-    """Where a record lies in the text: its `>`, the first byte after its header line, and the next record's `>`."""
+    """Where a record lies in the text `data` of a file: places of bytes, from 0.
+
+    number: from 1. header: its `>`. start: the first byte after its header line. end: the next record's `>`.
+    """
 
     path: Path
     data: bytes
@@ -149,18 +154,18 @@ class Record:
     start: int
     end: int
 
-    def fault(self, at: int, what: str) -> GenomeError:
+    def fault(self, at: int, what: str) -> str:
         """What is wrong at a place of the text, as one line."""
         line = self.data.count(b"\n", 0, at) + 1
-        return GenomeError(f"{self.path}: record {self.number}, line {line}: {what}")
+        return f"{self.path}: record {self.number}, line {line}: {what}"
 
     def title(self) -> str:
-        """The header without its `>` and the blanks around it."""
+        """The header without its `>` and the blanks around it; GenomeError where it has no name that can be printed."""
         found = self.data[self.header + 1 : self.start].decode("utf-8", "replace").strip()
         name = found.split(maxsplit=1)[0] if found else ""
         if not name.isprintable() or not name:
             came = repr(name[:40]) if name else "none"
-            raise self.fault(self.header, f"expected a name after '>', got {came}")
+            raise GenomeError(self.fault(self.header, f"expected a name after '>', got {came}"))
         return found
 
     def check(self) -> int:
@@ -168,18 +173,17 @@ class Record:
         rare, empty = 0, True
         for start in range(self.start, self.end, CACHED):
             piece = self.data[start : min(start + CACHED, self.end)]
-            rest = piece.translate(
-                None, COMMON
-            )  # empty for nearly every piece: what follows is for the others
+            rest = piece.translate(None, COMMON)
+            # empty for nearly every piece: what follows is for the others
             if foreign := rest.translate(None, RARE + RNA + GAPS + BLANK):
-                raise self._foreign(foreign[0], start)
+                raise GenomeError(self._foreign(foreign[0], start))
             rare += len(rest.translate(None, RNA + GAPS + BLANK))
             empty = empty and not piece.strip(GAPS + BLANK)
         if empty:
-            raise self.fault(self.header, "the record has no sequence")
+            raise GenomeError(self.fault(self.header, "the record has no sequence"))
         return rare
 
-    def _foreign(self, letter: int, start: int) -> GenomeError:
+    def _foreign(self, letter: int, start: int) -> str:
         """A letter that is none of a nucleotide sequence, and where it is first from `start` on."""
         at = self.data.index(letter, start)
         hint = ": is this protein?" if letter in PROTEIN else ""

@@ -40,9 +40,10 @@ def compute_all_genome_embeddings(
 ) -> int:
     """Compute what is missing for every genome with a sequence; how many were computed.
 
-    Each is committed as it comes: after a kill the next call goes on. on_step is told (genomes done, genomes to do).
-    Raises DatabaseError at the end for genomes without an embedding (the others are stored): an unreadable file, or
-    one that has changed since it was added; ValueError at once for an unknown method.
+    workers: processes, as `embeddings.embed_all` takes them. Each is committed as it comes: after a kill the next call
+    goes on. on_step is told (genomes done, genomes to do). Raises DatabaseError at the end for genomes without an
+    embedding (the others are stored): an unreadable file, or one that has changed since it was added; ValueError at
+    once for an unknown method.
     """
     name = embeddings.method(method)
     todo = _missing(url, name)
@@ -123,7 +124,8 @@ def load_genome_embedding(genome_id: str, method: str = "kmer6", *, url: str = D
 def store_outside_embeddings(file: Path, method: str, *, url: str = DEFAULT_URL) -> int:
     """Keep what another program has made of genomes (.npz by genome id) under a name of its own; how many.
 
-    Raises DatabaseError: a name that is a method here, an unknown genome; GenomeError for a bad file. All or nothing.
+    All or nothing. Raises ValueError for a name that may not be one, DatabaseError for one that is a method here, an
+    unknown genome or too long a vector, GenomeError for a bad file.
     """
     from mediacvae.names import checked_id
 

@@ -21,9 +21,9 @@ ROUGH = 16  # numbers that k-mer shares are summed to for a first look, which ca
 
 
 def grouped_folds(groups: np.ndarray, n: int = 5, seed: int = 0) -> np.ndarray:
-    """The fold, from 0, of each row (r,) by its group: groups in random order, each into the smallest fold so far.
+    """The fold, from 0, of each row by its group, (r,): groups in random order, each into the smallest fold so far.
 
-    Of fewer than n groups each is a fold of its own. Raises ValueError for n below 2.
+    groups: (r,) labels. Of fewer than n groups each is a fold of its own. Raises ValueError for n below 2.
     """
     if n < 2:
         msg = f"folds: expected 2 or more, got {n}"
@@ -38,7 +38,10 @@ def grouped_folds(groups: np.ndarray, n: int = 5, seed: int = 0) -> np.ndarray:
 
 
 def near_clones(values: np.ndarray, method: str) -> Pairs:
-    """Pairs of rows of genome features (n, d) that are the same or, of k-mer shares, within `CLONES` of each other."""
+    """Pairs of rows of genome features (n, d) that are the same or, of k-mer shares, within `CLONES` of each other.
+
+    method: the features', as `embeddings` names it.
+    """
     values = np.asarray(values, dtype=np.float32)
     if len(values) < 2:
         return []

@@ -34,7 +34,7 @@ GAIN, LEAST = 0.05, 0.70  # what the other code must cover more, and at least
 class Genes:
     """Coding sequences (in frame, stop codon and all), their proteins (`*` at the end), and the genetic code's number.
 
-    density: letters of genes for each letter of the genome (genes overlap).
+    table: 11 or 4. density: letters of genes for each letter of the genome (genes overlap).
     """
 
     coding: tuple[str, ...]

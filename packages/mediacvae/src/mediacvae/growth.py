@@ -68,9 +68,10 @@ class Odds:
 
 @dataclass(frozen=True)
 class GrowthModel:
-    """What was tried. organism, medium: (n,) numbers into `who` and `media`; grew: (n,) bool.
+    """What was tried. organism, medium: (n,) numbers into `who` and `media` (ids); grew: (n,) bool.
 
-    recipes: the ingredients of each medium, as `plain` names.
+    kernel: how alike organisms are. recipes: the ingredients of each medium, as `plain` names. strengths: of the
+    effects, as variances.
     """
 
     kernel: Kernel
@@ -92,7 +93,8 @@ class GrowthModel:
     ) -> Odds:
         """Odds of growth of organisms (n,) of `who` on media (n,), whose ingredients are in `recipes`.
 
-        known: results (number of the organism in `who`, medium, growth) that are learned from as well.
+        organism: numbers of `who`. known: results (number of the organism in `who`, medium, growth) that are learned
+        from as well.
         """
         both = {**self.recipes, **recipes}
         asked = _Cases(who, np.asarray(organism), tuple(media), both)

@@ -28,13 +28,16 @@ PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)  # of the logistic regression
 NEAREST = (3, 5, 10)  # how many neighbours are asked
 RATE_COUNTS = 3.0  # records that a medium's rate counts beside its neighbours'
 LEAST = 0.01  # no odds of the strain effect are nearer to 0 and 1
-FOLDS, DRAWS = 5, 4
-SCALES = ("probability", "logit")
+FOLDS, DRAWS = 5, 4  # of training records, for the settings; of known results of each strain, for the scale
+SCALES = ("probability", "logit")  # on which a strain's effect is added
 
 
 @dataclass(frozen=True)
 class Records:
-    """What grew on what: organism, medium (r,) row numbers; growth (r,) bool."""
+    """What grew on what: organism, medium (r,) row numbers; growth (r,) bool.
+
+    Raises ValueError for vectors of different lengths, and what are no row numbers or outcomes.
+    """
 
     organism: np.ndarray
     medium: np.ndarray
@@ -55,7 +58,7 @@ class Records:
         return len(self.organism)
 
     def take(self, rows: np.ndarray) -> Records:
-        """Some of them, by number or by mask."""
+        """Some of them, by number (n,) or by mask (r,)."""
         return Records(self.organism[rows], self.medium[rows], self.growth[rows])
 
 
@@ -103,9 +106,8 @@ def logistic(train: Records, test: Records, z: np.ndarray, penalty: float) -> np
 
     z: (o, d) standardised conditions. Media's own effects are penalised by 1, those of conditions by `penalty`.
     """
-    z = (
-        z @ np.linalg.svd(z[np.unique(train.organism)], full_matrices=False)[2].T
-    )  # a rotation: the same, narrower
+    # a rotation: the same, narrower
+    z = z @ np.linalg.svd(z[np.unique(train.organism)], full_matrices=False)[2].T
     d, b = z.shape[1], int(max(train.medium.max(), test.medium.max(initial=0))) + 1
     base = float(logit((train.growth.sum() + 1.0) / (len(train) + 2.0)))
     own, y = z[train.organism], train.growth.astype(float)
@@ -152,7 +154,8 @@ def strain_effect(train: Records, test: Records, known: Records) -> np.ndarray:
     """Odds (r,): the medium's rate, moved by how the strain did in its n known results, shrunk by n / (n + 1).
 
     On the scale of probabilities or of logits, whichever has the smaller log loss on training strains of whom as many
-    results are known. An organism without known results keeps the medium's rate.
+    results are known. An organism without known results keeps the medium's rate. Raises ValueError where a known result
+    is tested.
     """
     both = set(zip(known.organism.tolist(), known.medium.tolist(), strict=True))
     for i, pair in enumerate(zip(test.organism.tolist(), test.medium.tolist(), strict=True)):

@@ -22,7 +22,10 @@ GENOME = (1.0, 8.0, 32.0)  # weights that features of genomes may get; which, is
 
 @dataclass(frozen=True)
 class Kernel:
-    """Fitted to training conditions. shift, scale: (d,) of numbers; of tokens, weights. genome: weight of genomes."""
+    """Fitted to training conditions. shift, scale: (d,), of numbers mean and spread, of tokens 0 and their weights.
+
+    genome: weight of the genome features' kernels in the sum.
+    """
 
     conditioner: Conditioner
     shift: np.ndarray
@@ -86,20 +89,20 @@ class Kernel:
         return total
 
     def own(self, a: np.ndarray) -> np.ndarray:
-        """The likeness (n,) of each organism to itself."""
+        """The likeness (n,) of each organism, with condition (n, d), to itself."""
         return np.array([self(row[None], row[None])[0, 0] for row in a])
 
     def correlation(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Likeness (n, b) from -1 to 1, a kernel too: 1 for organisms of whom the same is known."""
+        """Likeness (n, b) from -1 to 1, a kernel too, of conditions (n, d) and (b, d): 1 where the same is known."""
         size = np.sqrt(np.outer(self.own(a), self.own(b)))
         return self(a, b) / np.maximum(size, 1e-12)
 
     def cosine(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Likeness (n, b) from 0 to 1: what is less alike than strangers counts as strange."""
+        """`correlation` from 0 to 1, (n, b): what is less alike than strangers counts as strange."""
         return np.clip(self.correlation(a, b), 0.0, 1.0)
 
     def part(self, block: Block, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Likeness (n, b) in one block."""
+        """Likeness (n, b) in one block of organisms with conditions (n, d) and (b, d)."""
         own = self.conditioner.columns[block.name]
         left, right = (np.asarray(x[:, own], dtype=np.float64) for x in (a, b))
         whole, its = (np.asarray(np.isfinite(x).all(axis=1)) for x in (left, right))

@@ -1,4 +1,4 @@
-"""What is known of organisms, of their own or through their relatives."""
+"""What is known of organisms, of their own or through their relatives. Letters: o organisms, n genomes, d features."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ class Vectors:
 def known_organisms(
     genomes: Frame, taxa: Frame, vectors: Mapping[str, Vectors], everyone: Frame | None = None
 ) -> tuple[list[Organism], np.ndarray]:
-    """What is known of each organism, and whose genome features it has: own, of its species, its genus, or none.
+    """What is known of each organism, and whose genome features it has, (o,): own, species, genus, or none.
 
-    Lineage, GC and size that the organism does not have are those of its genus. everyone: all genomes that features may
-    be borrowed from, whether anything is known of their growth or not; without it, `genomes`.
+    genomes, taxa: tables of a database, as `db.Tables`. vectors: genome features by method; those of a species or genus
+    are the mean of its members'. Lineage, GC and size that the organism does not have are those of its genus. everyone:
+    all genomes that features may be borrowed from, whether anything is known of their growth or not; without it,
+    `genomes`.
     """
     genus = taxa.drop_duplicates("genus").set_index("genus")
     lenders = genomes if everyone is None else everyone

@@ -48,7 +48,7 @@ def count(contigs: Sequence[bytes], k: int, *, canonical: bool = False) -> np.nd
 
 
 def count_text(text: bytes, spans: np.ndarray, k: int, *, canonical: bool = False) -> np.ndarray:
-    """`count` of contigs that are parts of a text, lines and all: spans (m, 2) int64, [start, end) of each."""
+    """`count` of contigs that are parts of a text, lines and all: spans (w, 2) int64, [start, end) of each."""
     from mediacvae.kernel import count_into
 
     _check(k)
@@ -62,7 +62,7 @@ def count_text(text: bytes, spans: np.ndarray, k: int, *, canonical: bool = Fals
 
 
 def frequencies(contigs: Sequence[bytes], k: int, *, canonical: bool = False) -> np.ndarray:
-    """The share of each k-mer among all that are counted, float64 in the shape of `count`; they sum to 1.
+    """The share of each k-mer among all that are counted, float64 (4**k,) or as `count` has it; they sum to 1.
 
     ValueError where there is no k-mer at all: contigs shorter than k, or letters that are all unknown.
     """
@@ -70,7 +70,7 @@ def frequencies(contigs: Sequence[bytes], k: int, *, canonical: bool = False) ->
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
-    """Counts divided by their sum, float64. ValueError where nothing was counted."""
+    """Counts (d,) divided by their sum, float64. ValueError where nothing was counted."""
     total = counts.sum()
     if total == 0:
         msg = "expected known bases (A, C, G, T), as many in a row as a k-mer has, there are none"
@@ -79,7 +79,7 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 
 def names(k: int, *, canonical: bool = False) -> list[str]:
-    """The k-mers in the order of `count`."""
+    """The k-mers in the order of `count`; ValueError as there."""
     _check(k)
     kmers = ["".join(letters) for letters in product(BASES, repeat=k)]
     return [kmers[i] for i in np.flatnonzero(_firsts(k))] if canonical else kmers
@@ -125,7 +125,7 @@ def windows(bases: bytes, k: int, size: int, step: int) -> tuple[np.ndarray, spa
     """Where each window of a contig is, (w, 2) [start, end), and the counts of the k-mers that start in it, (w, 4**k).
 
     Windows of `size` letters start every `step` letters, the last may be shorter; with step = size every k-mer is in
-    one window. ValueError where size or step is below 1.
+    one window. ValueError where size or step is below 1, or for a k as in `count`.
     """
     from scipy import sparse
 

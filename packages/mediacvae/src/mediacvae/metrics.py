@@ -42,13 +42,13 @@ def reconstruction_metrics(x: np.ndarray, recon: np.ndarray) -> dict[str, float]
 
 
 def mse_log1p(x: np.ndarray, recon: np.ndarray) -> float:
-    """Mean squared difference of log1p g/L, over pairs and ingredients."""
+    """Mean squared difference of log1p g/L of media, both (n, m), over pairs and ingredients."""
     a, b = _media(x, recon)
     return float(((np.log1p(a) - np.log1p(b)) ** 2).mean())
 
 
 def pearson(x: np.ndarray, recon: np.ndarray) -> float:
-    """Mean over pairs of the correlation of a pair's log1p vectors over ingredients; where one is constant, 0."""
+    """Mean over pairs of media (n, m) of the correlation of their log1p g/L over ingredients, 0 if one is constant."""
     a, b = (np.log1p(one) for one in _media(x, recon))
     constant = (np.ptp(a, axis=1) == 0) | (np.ptp(b, axis=1) == 0)
     a, b = (_unit(one - one.mean(axis=1, keepdims=True)) for one in (a, b))
@@ -56,14 +56,17 @@ def pearson(x: np.ndarray, recon: np.ndarray) -> float:
 
 
 def jaccard(x: np.ndarray, recon: np.ndarray, least: float = PRESENT) -> float:
-    """Mean over pairs of shared / all ingredients above `least` [g/L]; two media of nothing count 1."""
+    """Mean over pairs of media (n, m) of shared / all ingredients above `least` [g/L]; two media of nothing count 1."""
     a, b = (one > least for one in _media(x, recon))
     either = (a | b).sum(axis=1)
     return float(np.where(either > 0, (a & b).sum(axis=1) / np.maximum(either, 1), 1.0).mean())
 
 
 def cosine_scores(vectors: np.ndarray, library: np.ndarray) -> np.ndarray:
-    """Cosine of log1p g/L of vectors (n, m) to each medium of a library (b, m): (n, b); 0 to a medium of nothing."""
+    """Cosine of log1p g/L of vectors (n, m) to each medium of a library (b, m): (n, b); 0 to a medium of nothing.
+
+    Raises ValueError for amounts that are none, and where they are not over the same ingredients.
+    """
     a, b = _amounts(vectors, "vectors"), _amounts(library, "library")
     if a.shape[1] != b.shape[1]:
         msg = f"cosine: expected vectors and library over the same ingredients, got {a.shape[1]} and {b.shape[1]}"
@@ -77,6 +80,7 @@ def hits(
     """For each k, the share of rows of scores (n, b) with a true medium among their k best.
 
     truths: for each row, the columns that are true, at least one. Among equal scores the first column comes first.
+    Raises ValueError for scores that are not finite, truths that are no columns or not one set a row, and k below 1.
     """
     scores = np.asarray(scores)
     if scores.ndim != 2 or len(scores) != len(truths) or not len(truths):
@@ -100,7 +104,7 @@ def hits(
 def roc_auc(score: np.ndarray, outcome: np.ndarray) -> float:
     """Area under the ROC curve by rank sums (Mann and Whitney 1947), ties as midranks.
 
-    score, outcome: (n,). Raises ValueError where only one outcome occurs.
+    score, outcome: (n,). Raises ValueError where only one outcome occurs, or for scores that are not finite.
     """
     score, outcome = _scored(score, outcome, "score")
     yes = int(outcome.sum())
@@ -116,7 +120,7 @@ def roc_auc(score: np.ndarray, outcome: np.ndarray) -> float:
 def reliability(probability: np.ndarray, outcome: np.ndarray, bins: int = 10) -> list[Bin]:
     """What was said against what came, in bins of equal width that hold anything; 1 belongs to the last.
 
-    probability, outcome: (n,).
+    probability, outcome: (n,). Raises ValueError for what is no probability or no outcome, and for bins below 1.
     """
     p, outcome = _odds(probability, outcome)
     if bins < 1:
@@ -134,7 +138,7 @@ def reliability(probability: np.ndarray, outcome: np.ndarray, bins: int = 10) ->
 def calibration_error(probability: np.ndarray, outcome: np.ndarray, bins: int = 10) -> float:
     """Expected calibration error: |said - came| of the bins of `reliability`, weighted by how many they hold.
 
-    Naeini, Cooper and Hauskrecht 2015, with bins of equal width.
+    probability, outcome: (n,). Naeini, Cooper and Hauskrecht 2015, with bins of equal width.
     """
     table = reliability(probability, outcome, bins)
     return sum(row.n * abs(row.said - row.came) for row in table) / sum(row.n for row in table)

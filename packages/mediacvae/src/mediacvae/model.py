@@ -4,7 +4,8 @@ An encoder reads a medium and a condition into a latent, a decoder reads latent 
 an ingredient is there (logit) and how much of it (log-normal), the amounts of what is absent being nobody's business.
 The prior of the latent depends on the condition, so that generation starts from what organisms like this one need.
 
-Letters: n media, m ingredients, d features of the condition, l of the latent. Media are in g/L.
+Letters: n media, m ingredients, d features of the condition, c of what the network makes of it, l of the latent. Media
+are in g/L.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ class Scale(NamedTuple):
 
 
 class ConditionalMediaVAE(nn.Module):
-    """The network. NaN in a condition (n, d) says that a feature is not known.
+    """The network, over media of `media_dim` ingredients and conditions of `condition_dim` features.
 
-    scale: of the ingredients' log amounts, `Scale.of` the training media. reading: how conditions are brought to
-    numbers of a like size, `reading_of` the training conditions; without it they are read as they are.
+    NaN in a condition (n, d) says that a feature is not known. options: its shape; without them, the defaults. scale:
+    of the ingredients' log amounts, `Scale.of` the training media. reading: how conditions are brought to numbers of a
+    like size, `reading_of` the training conditions; without it they are read as they are.
     """
 
     log_mean: Tensor
@@ -106,7 +108,7 @@ class ConditionalMediaVAE(nn.Module):
     # ---- tensors
 
     def given(self, condition: Tensor) -> Tensor:
-        """Conditions (n, d) with NaN as the network reads them."""
+        """Conditions (n, d) with NaN as the network reads them: what is given, (n, c)."""
         return self.project(self.reader(condition))
 
     def read(self, media: Tensor) -> Tensor:
@@ -128,12 +130,12 @@ class ConditionalMediaVAE(nn.Module):
         return (amount * self.log_sd + self.log_mean).clamp(-3 * LOG_MOST, LOG_MOST).exp()
 
     def posterior_of(self, media: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of the latent (n, l) of media [g/L] under what is given."""
+        """Mean and log variance of the latent (n, l) of media (n, m) [g/L] under what is given (n, c)."""
         mean, logvar = self.posterior(self.encoder(torch.cat([self.read(media), given], dim=1))).chunk(2, 1)
         return mean, logvar.clamp(-8.0, 8.0)
 
     def prior_of(self, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of the latent (n, l) before a medium is seen."""
+        """Mean and log variance of the latent (n, l) under what is given (n, c), before a medium is seen."""
         if self.options.prior == "normal":
             none = given.new_zeros(len(given), self.options.latent)
             return none, none
@@ -141,7 +143,10 @@ class ConditionalMediaVAE(nn.Module):
         return mean, logvar.clamp(-8.0, 4.0)
 
     def decode(self, latent: Tensor, given: Tensor, masks: Sequence[Tensor] = ()) -> Decoded:
-        """What media the latent (n, l) stands for. masks: what is left of each hidden layer, `Samples.masks`."""
+        """What media the latent (n, l) stands for under what is given (n, c).
+
+        masks: what is left of each hidden layer, `Samples.masks`.
+        """
         hidden, left = torch.cat([latent, given], dim=1), iter(masks)
         for layer in self.decoder:
             thinned = masks and isinstance(layer, nn.Dropout)
@@ -156,7 +161,7 @@ class ConditionalMediaVAE(nn.Module):
         generator: torch.Generator | None = None,
         genus: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Reconstruction loss (n,) [nats, or squared log1p g/L] and divergence (n, l) of media under conditions.
+        """Reconstruction loss (n,) [nats, or squared log1p g/L] and divergence (n, l) [nats] of media under conditions.
 
         genus: (n,) numbers, -1 for none: in a hierarchical model, media of a genus share the first features.
         """
@@ -178,20 +183,29 @@ class ConditionalMediaVAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, media: np.ndarray, condition: np.ndarray) -> np.ndarray:
-        """Mean of the latent, (n, l), of media (n, m) [g/L] under conditions (n, d)."""
+        """Mean of the latent, (n, l), of media (n, m) [g/L] under conditions (n, d).
+
+        Raises ValueError for other shapes, amounts that are none, and infinite conditions.
+        """
         x, c = self._checked(condition, media)
         return self.posterior_of(x, self.given(c))[0].cpu().numpy()
 
     @torch.no_grad()
     def predict(self, media: np.ndarray, condition: np.ndarray) -> np.ndarray:
-        """Media (n, m) [g/L] as they come out again: what is more likely there than not, in its mean amount."""
+        """Media (n, m) [g/L] as they come out again: what is more likely there than not, in its mean amount.
+
+        Raises ValueError as `encode`.
+        """
         x, c = self._checked(condition, media)
         given = self.given(c)
         return self._media(self.decode(self.posterior_of(x, given)[0], given)).cpu().numpy()
 
     @torch.no_grad()
     def generate(self, n_samples: int, condition: np.ndarray, *, seed: int = 0) -> np.ndarray:
-        """New media (n_samples, m) [g/L] for one condition (1, d): latents of the prior, decoded and drawn."""
+        """New media (n_samples, m) [g/L] for one condition (1, d): latents of the prior, decoded and drawn.
+
+        Raises ValueError as `draws`.
+        """
         logits, amount = self.draws(n_samples, condition, seed=seed)
         if not self.hurdle:
             return self.in_grams(amount)
@@ -203,7 +217,10 @@ class ConditionalMediaVAE(nn.Module):
 
     @torch.no_grad()
     def draws(self, n_samples: int, condition: np.ndarray, *, seed: int = 0) -> Draws:
-        """What the decoder says of n_samples latents of the prior of one condition (1, d); arrays (n_samples, m)."""
+        """What the decoder says of n_samples latents of the prior of one condition (1, d); arrays (n_samples, m).
+
+        Raises ValueError for several conditions, another width, and infinite numbers.
+        """
         (c,) = self._checked(condition)
         if len(c) != 1:
             msg = f"condition: expected one row, got {len(c)}; generate for one organism at a time"

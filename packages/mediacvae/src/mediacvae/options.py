@@ -13,15 +13,15 @@ class SimulationConfig:
     """What `simulate` makes: genomes along a tree with markers, media, and growth that follows the markers."""
 
     genera: int = 20  # shared out over the types, each of which gets one at least
-    species: int = 2  # a genus
-    strains: int = 1  # a species; the strains of a species are near clones
-    types: tuple[str, ...] = get_args(SimulatedType)
+    species: int = 2  # of a genus
+    strains: int = 1  # of a species, near clones of each other
+    types: tuple[str, ...] = get_args(SimulatedType)  # of organisms, each once
     length: int = 100_000  # [bases] of a typical genome, markers included
     contigs: int = 6  # of a typical genome
     marker: float = 0.02  # share of a genome that one marker family takes up
     marked: float = 0.4  # share of the genera that carry a marker which is no alternative of others
     drift: float = 0.1  # chance that a species has lost or won a marker that its genus has or lacks
-    media: int = 200
+    media: int = 200  # of the library
     made: float = 0.7  # share of the media that were made for a species; the others are made for none
     tries: int = 24  # media that were tried with a strain
     no_growth: float = 0.35  # share of the tries that are chosen among media it does not grow on

@@ -28,7 +28,7 @@ _HEADERS = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_he
 
 
 def read_outside(path: str | os.PathLike[str], *, max_bytes: int = LARGEST) -> dict[str, np.ndarray]:
-    """Vectors by genome id, each float32 (d,), in the order of the file.
+    """Vectors by genome id, each float32 (d,), in the order of the file. max_bytes: of all arrays, unpacked.
 
     Raises GenomeError (a ValueError): no .npz, damaged, none or more than `max_bytes` in it, an id that is not allowed
     or given twice, a vector that is not of finite numbers in one dimension, vectors of different lengths.

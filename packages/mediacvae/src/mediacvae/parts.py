@@ -18,7 +18,7 @@ LEAST_SD = 0.15  # of a 0/1 feature: a word that one organism in a hundred has m
 
 
 class Reading(NamedTuple):
-    """How conditions are read: shift, scale (d,), loadings (d, q), block of each feature (d,)."""
+    """How conditions are read: less shift (d,), by scale (d,), times loadings (d, q). block: (d,) number of each's."""
 
     shift: np.ndarray
     scale: np.ndarray
@@ -106,7 +106,7 @@ class Samples(NamedTuple):
 
     @classmethod
     def draw(cls, count: int, latent: int, widths: Sequence[int], rate: float, *, seed: int) -> Samples:
-        """`count` draws for a latent of so many features and hidden layers of such widths."""
+        """`count` draws for a latent of so many features and hidden layers of such widths; rate: share left out."""
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(count, latent, generator=generator)
         kept = [torch.rand(count, width, generator=generator) >= rate for width in widths]
@@ -117,7 +117,7 @@ class Samples(NamedTuple):
         return Samples(self.noise.to(like), tuple(one.to(like) for one in self.masks))
 
     def row(self, at: int) -> Samples:
-        """One of them."""
+        """One of them, by number: (1, l) and (1, width)."""
         return Samples(self.noise[at : at + 1], tuple(one[at : at + 1] for one in self.masks))
 
 
@@ -147,7 +147,7 @@ class ConditionReader(nn.Module):
         return self.loadings.shape[1] + self.flags * self.blocks
 
     def forward(self, condition: Tensor) -> Tensor:
-        """(n, d) to (n, q + k). However far from the training conditions, what comes out is finite."""
+        """Conditions (n, d) to (n, q + k). However far from the training conditions, what comes out is finite."""
         known = condition.isfinite()
         standard = torch.where(known, (condition - self.shift) / self.scale, 0.0).clamp(-FARTHEST, FARTHEST)
         if not self.flags:
@@ -157,7 +157,7 @@ class ConditionReader(nn.Module):
         return torch.cat([standard @ self.loadings, flags], dim=1)
 
     def drop(self, condition: Tensor, share: float, generator: torch.Generator) -> Tensor:
-        """The conditions (n, d) with blocks forgotten: each with probability `share`, all with half of it."""
+        """The conditions (n, d) with blocks forgotten (NaN): each with probability `share`, all with half of it."""
         shape = (len(condition), self.blocks)
         gone = torch.rand(shape, generator=generator).to(condition.device) < share
         gone |= (torch.rand(len(condition), 1, generator=generator) < share / 2).to(condition.device)

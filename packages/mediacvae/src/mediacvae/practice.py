@@ -26,7 +26,7 @@ MOST = 95  # percentile of an ingredient's amounts, above which no draw goes
 class Practice:
     """Of a library's media. usual, most: (m,) [g/L], median and `MOST`th percentile of an ingredient where it is.
 
-    forms: numbers of ingredients that are forms of one substance, where there are several.
+    ingredients: the names of the m columns. plausible: what media look like as a whole. forms: as `forms` gives them.
     """
 
     ingredients: tuple[str, ...]
@@ -37,7 +37,7 @@ class Practice:
 
     @classmethod
     def of(cls, media: np.ndarray, ingredients: Sequence[str]) -> Practice:
-        """Of media (b, m); an ingredient that is in none is usually 0, and may be any amount."""
+        """Of media (b, m) [g/L]; an ingredient that is in none is usually 0, and may be any amount."""
         held = np.where(media > 0, media, np.nan)
         none = ~(media > 0).any(axis=0)
         held[:1, none] = 0.0
@@ -53,9 +53,10 @@ class Practice:
     def obeying(
         self, recipes: np.ndarray, value: np.ndarray, chance: np.ndarray, constraints: Constraints
     ) -> np.ndarray:
-        """Recipes (n, m) that obey, with one form of each substance and a carbon or complex source that feeds.
+        """Recipes (n, m) [g/L] that obey, with one form of each substance and a carbon or complex source that feeds.
 
         value: (n, m) what an ingredient is worth, by which a form is chosen; chance: (n or 1, m), by which food is.
+        Raises ValueError as `Constraints.apply`.
         """
         recipes = constraints.apply(recipes, self.ingredients, usual=self.usual)
         kept = np.isin(self.ingredients, list(constraints.require))
@@ -66,7 +67,7 @@ class Practice:
 
 
 def forms(ingredients: Sequence[str]) -> tuple[np.ndarray, ...]:
-    """Numbers of ingredients that are forms of one substance, where there are several."""
+    """Numbers of ingredients that are forms of one substance, a vector (f,) a substance of which there are several."""
     found: dict[str, list[int]] = {}
     for at, name in enumerate(ingredients):
         found.setdefault(substance(name), []).append(at)

@@ -24,7 +24,7 @@ LIKENESS = 4  # power of organisms' likeness: the nearest count most
 SHARED = 4  # power of media's likeness
 BLOCK = 64  # organisms at a time, of which each gets a number a medium
 COLUMNS = 1024  # media at a time, of which each gets a number a medium of the pairs
-BLENDS = (0.0, 1.0, 2.0, 4.0, 8.0)
+BLENDS = (0.0, 1.0, 2.0, 4.0, 8.0)  # powers that are tried
 FIRST, MOST = 100, 500  # ranks and organisms that the odds are fitted to
 LEAST = 1e-12  # score of what nothing speaks for
 
@@ -37,7 +37,7 @@ class Ranker:
     landmarks: np.ndarray
     counts: np.ndarray
     media: np.ndarray
-    blend: float  # the power
+    blend: float  # the power of what a medium shares with what is expected
     odds: tuple[float, float, float]  # by log score (0 and more), by log rank (0 and less), and a constant
 
     @classmethod
@@ -56,7 +56,8 @@ class Ranker:
         """Of pairs (n, 2) numbers of organism and medium, conditions (o, d) and library (b, m) [g/L].
 
         groups: (o,) labels of relatives, left out in turn to fit power and odds. main: (p, m) chances of main
-        ingredients that were expected of each organism of the pairs, by number, without its relatives.
+        ingredients that were expected of each organism of the pairs, by number, without its relatives. most: organisms
+        that are kept, chosen at random.
         """
         rng = np.random.default_rng(seed)
         used, at = np.unique(pairs[:, 0], return_inverse=True)
@@ -107,7 +108,7 @@ class Ranker:
 
 
 def presence(media: np.ndarray) -> np.ndarray:
-    """Which main ingredients media (n, m) [g/L] hold, as rows of length one."""
+    """Which main ingredients media (n, m) [g/L] hold, as rows (n, m) of length one."""
     there = (np.asarray(media) > MAIN).astype(np.float64)
     there /= np.maximum(np.sqrt(there.sum(axis=1, keepdims=True)), 1.0)
     return there

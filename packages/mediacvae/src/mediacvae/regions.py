@@ -33,7 +33,8 @@ def regions(
     Columns: ingredient, block, contig, start, end, score (attribution in log1p g/L that lies in the window), times (how
     many times as much as in the genome's windows on average, whatever the sign). What a k-mer is attributed, where the
     genome has more of it than is usual, is shared out over the places where it stands; a k-mer that is missing lies
-    nowhere. Windows of a list do not overlap. Raises ValueError where the model reads no k-mers of this organism.
+    nowhere. Windows of a list do not overlap. top: of each ingredient and block. size, step: letters of a window, and
+    from one to the next. Raises ValueError where the model reads no k-mers of this organism.
     """
     made = explanation.attribution
     made_of = [(name, *found) for name in model.conditioner.columns if (found := _kmers(name))]

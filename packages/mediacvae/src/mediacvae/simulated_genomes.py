@@ -45,19 +45,19 @@ class Region:
 
 @dataclass(frozen=True)
 class Ancestor:
-    """A genome without markers: usage (61,), all genes' codons in a row, bases between, the genes' shape."""
+    """A genome of g genes, without markers."""
 
-    usage: np.ndarray  # log weights of the codons
+    usage: np.ndarray  # (61,) log weights of the codons
     gc: float  # log odds of G and C between genes
-    codons: np.ndarray
-    between: np.ndarray
-    genes: np.ndarray  # codons a gene
-    gaps: np.ndarray  # bases before each gene
-    strands: np.ndarray  # bool, True: on the other strand
+    codons: np.ndarray  # (c,) numbers in CODONS, of all genes in a row
+    between: np.ndarray  # (b,) bases 0 to 3 between genes, in a row
+    genes: np.ndarray  # (g,) codons of each gene
+    gaps: np.ndarray  # (g,) bases before each gene
+    strands: np.ndarray  # (g,) bool, True: on the other strand
 
 
 def families(names: Sequence[str], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A unit (18 bases, 0-3) for each marker: no stop, no word of four twice, no word of six shared with another."""
+    """A unit (18,) of bases 0 to 3 for each marker: no stop, no word of four twice, none of six shared with another."""
     made: dict[str, np.ndarray] = {}
     used: set[tuple[int, ...]] = set()
     while len(made) < len(names):
@@ -72,7 +72,7 @@ def families(names: Sequence[str], rng: np.random.Generator) -> dict[str, np.nda
 
 
 def words(unit: np.ndarray, k: int) -> set[tuple[int, ...]]:
-    """The words of k bases of a tandem repeat, on both strands."""
+    """The words of k bases, 0 to 3 each, of a tandem repeat of a unit (18,), on both strands."""
     ring = np.concatenate([unit, unit[: k - 1]])
     return {tuple(map(int, ring[i : i + k])) for i in range(len(unit))} | {
         tuple(int(3 - b) for b in ring[i : i + k][::-1]) for i in range(len(unit))
@@ -85,18 +85,21 @@ def root(rng: np.random.Generator) -> np.ndarray:
 
 
 def genus_of(usage: np.ndarray, organism_type: str, length: int, rng: np.random.Generator) -> Ancestor:
-    """A genus of a type whose codon usage is given: usage turned, G and C shifted, every gene drawn anew."""
+    """A genus of a type whose codon usage (61,) is given: usage turned, G and C shifted, every gene drawn anew.
+
+    length: of a typical genome [bases].
+    """
     gc = float(np.clip(GC[organism_type] + rng.normal(0.0, 0.3), -0.7, 0.7))
     return _drawn(usage + _turn("genus", rng), gc, int(length * rng.uniform(0.75, 1.3)), rng)
 
 
 def of_type(usage: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The codon usage (61,) of a type."""
+    """The codon usage (61,) of a type, from that of the root (61,)."""
     return usage + _turn("type", rng)
 
 
 def turned(above: Ancestor, rank: str, rng: np.random.Generator) -> Ancestor:
-    """A species of a genus, or a strain of a species: the same genes, some codons and bases redrawn."""
+    """A species of a genus, or a strain of a species (rank): the same genes, some codons and bases redrawn."""
     usage = above.usage + _turn(rank, rng)
     again = rng.random(len(above.codons)) < REDRAWN[rank]
     codons = np.where(again, _codons(usage, above.gc, len(again), rng), above.codons)
@@ -112,7 +115,10 @@ def assemble(
     name: str,
     rng: np.random.Generator,
 ) -> tuple[dict[str, bytes], tuple[Region, ...]]:
-    """Contigs by name, in ACGT, of a strain that carries some families; and where these lie."""
+    """Contigs by name, in ACGT, of a strain that carries some families; and where these lie.
+
+    carried: units (18,) of bases 0 to 3 by marker. name: of the strain, with which its contigs' names begin.
+    """
     length = 3 * len(ancestor.codons) + len(ancestor.between)
     pieces: list[tuple[str, np.ndarray]] = []
     inner = np.split(CODONS[ancestor.codons], np.cumsum(ancestor.genes)[:-1])

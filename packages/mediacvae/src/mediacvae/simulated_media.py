@@ -51,8 +51,8 @@ class Rule:
     """What an organism with a marker, or of a type, has more (+1) or less (-1) of in its media than others."""
 
     name: str
-    marker: str | None
-    organism_type: str | None
+    marker: str | None  # that turns the rule on, or None
+    organism_type: str | None  # likewise
     moves: tuple[tuple[str, int], ...]  # ingredient, direction
     ph: int = 0  # direction in which the pH moves
 
@@ -79,7 +79,7 @@ class Needs:
     organism_type: str
     salt: str = "low"  # low, sea, high
     ph: str = "neutral"  # acid, neutral, alkaline
-    carbon: str = "glucose"
+    carbon: str = "glucose"  # a key of CARBON
     vitamins: bool = False  # cannot make them
     anaerobic: bool = False  # needs reduced sulfur; without this, it is killed by sulfide
     hot: bool = False  # grows where agar melts
@@ -102,12 +102,12 @@ class Needs:
 
 @dataclass(frozen=True)
 class Medium:
-    """A recipe [g/L], its pH and whether it sets; `genus` stands in its name where it was made for one."""
+    """A recipe and its pH."""
 
-    amounts: Mapping[str, float]
+    amounts: Mapping[str, float]  # [g/L] by ingredient
     ph: float
     made_for: str  # organism type
-    genus: str | None
+    genus: str | None  # that stands in its name, where it was made for one
 
     @property
     def solid(self) -> bool:

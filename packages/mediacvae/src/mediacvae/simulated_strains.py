@@ -65,8 +65,8 @@ class Strain:
     lineage: str
     taxid: int  # of the species
     carried: frozenset[str]  # markers
-    contigs: dict[str, bytes]
-    regions: tuple[Region, ...]
+    contigs: dict[str, bytes]  # in ACGT, by name
+    regions: tuple[Region, ...]  # where the markers lie
     given: bool  # whether its genome is among the files
 
     @property
@@ -80,7 +80,7 @@ class Strain:
 def strains_of(
     config: SimulationConfig, units: dict[str, np.ndarray], rng: np.random.Generator
 ) -> list[Strain]:
-    """All organisms, genus by genus."""
+    """All organisms, genus by genus. units: (18,) bases 0 to 3 of each marker's unit."""
     types = _types(config)
     carried = _carried(config, types, rng)
     root = genomes.root(rng)

@@ -172,8 +172,8 @@ def write_growth(
 ) -> None:
     """growth.parquet: tries with a strain from two sources, and links read from names of media, without a strain.
 
-    grows: (strains, media) bool, the truth. Tries with growth are among the media that suit, those without among the
-    others; then some results are turned round.
+    ids: of the media. grows: (strains, media) bool, the truth. Tries with growth are among the media that suit, those
+    without among the others; then some results are turned round.
     """
     rows: list[dict[str, object]] = []
     for strain, row in zip(strains, grows, strict=True):

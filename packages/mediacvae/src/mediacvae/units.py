@@ -115,7 +115,7 @@ def to_g_per_l(amount: float, of: str, molar_mass: float | None = None) -> float
 
 
 def is_molar(of: str) -> bool:
-    """Whether a unit counts molecules."""
+    """Whether a unit counts molecules; UnitError for one that is not known."""
     return unit(of) in _MOLAR
 
 
@@ -137,10 +137,10 @@ def formula_mass(formula: str) -> float:
     for part in _HYDRATE.split(formula.strip()):
         found = re.fullmatch(r"(\d{0,3})\s*(\S+)", part)
         if found is None:
-            raise _no_formula(formula)
+            raise UnitError(_no_formula(formula))
         total += int(found[1] or 1) * _part_mass(found[2], formula, elements)
     if len(elements) < 2:
-        raise _no_formula(formula)
+        raise UnitError(_no_formula(formula))
     return total
 
 
@@ -150,11 +150,11 @@ def _part_mass(part: str, formula: str, elements: set[str]) -> float:
     while at < len(part):
         found = _PIECE.match(part, at)
         if found is None or len(found[2] or found[5] or "") > 4:
-            raise _no_formula(formula)
+            raise UnitError(_no_formula(formula))
         at = found.end()
         if found[1]:
             if found[1] not in ATOMS:
-                raise _no_formula(formula)
+                raise UnitError(_no_formula(formula))
             elements.add(found[1])
             stack[-1] += ATOMS[found[1]] * _count(found[2], formula)
         elif found[3]:
@@ -163,18 +163,18 @@ def _part_mass(part: str, formula: str, elements: set[str]) -> float:
             inner = stack.pop()
             stack[-1] += inner * _count(found[5], formula)
         else:
-            raise _no_formula(formula)
+            raise UnitError(_no_formula(formula))
     if len(stack) != 1:
-        raise _no_formula(formula)
+        raise UnitError(_no_formula(formula))
     return stack[0]
 
 
 def _count(digits: str, formula: str) -> int:
     count = int(digits or 1)
     if not 0 < count < _MANY:
-        raise _no_formula(formula)
+        raise UnitError(_no_formula(formula))
     return count
 
 
-def _no_formula(formula: str) -> UnitError:
-    return UnitError(f"formula: expected one such as CaCl2 x 2 H2O, got {formula!r}")
+def _no_formula(formula: str) -> str:
+    return f"formula: expected one such as CaCl2 x 2 H2O, got {formula!r}"

@@ -24,7 +24,7 @@ NET = "net."  # what the network's tensors begin with there
 
 
 class Stored(NamedTuple):
-    """All that a network is made of: its options, its widths, its tensors by name."""
+    """All that a network is made of: its options, its widths (ingredients, features), its tensors by name."""
 
     options: VaeOptions
     media_dim: int
@@ -54,7 +54,7 @@ def write(stored: Stored, path: Path | str, *, force: bool = False) -> None:
 
 
 def read(path: Path | str) -> Stored:
-    """A network, alone or that of a whole model; BundleError for one that was trained without."""
+    """A network, alone or that of a whole model; BundleError for a bundle that is damaged or has none."""
     bundle = load_bundle(path, kinds=[KIND, WHOLE])
     if bundle.kind == KIND:
         options = from_dict(VaeOptions, bundle.config)

@@ -11,16 +11,19 @@ Prior = Literal["conditional", "normal"]
 
 @dataclass(frozen=True, kw_only=True)
 class VaeOptions:
-    """The shape of the network; the specification's is what `TrainConfig(model_type="spec").vae()` gives."""
+    """The shape of the network; the specification's is what `TrainConfig(model_type="spec").vae()` gives.
 
-    latent: int = 32
+    Raises ValueError for what is out of range.
+    """
+
+    latent: int = 32  # features
     encoder: tuple[int, ...] = (256, 128)  # hidden features, from the medium to the latent
     decoder: tuple[int, ...] = (128, 256)  # from the latent to the medium
     condition: int = 64  # features that the condition is projected to; 0: it goes in as it is
     flags: bool = True  # the network is told which blocks of the condition are known
     genus: int = 0  # of the latent's features, those that organisms of a genus share (hierarchical); 0: none
-    likelihood: Likelihood = "hurdle"
-    prior: Prior = "conditional"
+    likelihood: Likelihood = "hurdle"  # there or not and how much, or the squared error of log1p g/L
+    prior: Prior = "conditional"  # depends on the condition, or is a standard normal
     norm: bool = False  # batch normalisation, as the specification draws it
     dropout: float = 0.1  # in use too: every draw has its own thinned decoder (Gal and Ghahramani 2016)
 
