@@ -116,9 +116,9 @@ def embed_all(
 ) -> Iterator[tuple[str, Result]]:
     """The id and vector of each job (id -> path), as they are done; an error in one genome is given in its place.
 
-    workers: processes (default: one a core; 1: none but this one). max_bytes: as `fasta.read` takes it. They are
-    started anew ("spawn"), so a script that calls this needs `if __name__ == "__main__":`. Raises ValueError at once
-    for what is wrong with all: the method, pyrodigal that is not installed, workers below 1.
+    workers: processes (default: one a core; 1: none but this one). They are started anew ("spawn"), so a script that
+    calls this needs `if __name__ == "__main__":`. max_bytes: as `fasta.read` takes it. Raises ValueError at once for
+    what is wrong with all: the method, pyrodigal that is not installed, workers below 1.
     """
     name = method(name)
     if workers is not None and workers < 1:

@@ -26,10 +26,7 @@ EDGE = 0.005  # chances nearer to 0 or 1 are told as this
 
 @dataclass(frozen=True)
 class Offer:
-    """Recipes (n, m) [g/L] of a model for a condition (1, d), and whose it is: several organisms have one in the mean.
-
-    ph: that was asked for.
-    """
+    """Recipes (n, m) [g/L] of a model for a condition (1, d), the mean of `organisms`. ph: that was asked for."""
 
     model: MediaModel
     organisms: tuple[Organism, ...]

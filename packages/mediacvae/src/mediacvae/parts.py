@@ -18,7 +18,7 @@ LEAST_SD = 0.15  # of a 0/1 feature: a word that one organism in a hundred has m
 
 
 class Reading(NamedTuple):
-    """How conditions are read: less shift (d,), by scale (d,), times loadings (d, q). block: (d,) number of each's."""
+    """How conditions are read: less shift (d,), by scale (d,), times loadings (d, q); block (d,): its number."""
 
     shift: np.ndarray
     scale: np.ndarray
