@@ -30,11 +30,7 @@ def together(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-RUNS = [(name, "ddp") for name in sorted(flows.FLOWS)]
-RUNS += [
-    ("mediacvae", "fsdp"),
-    ("stedm", "fsdp"),
-]  # others have weights of a single number, which have no shares
+RUNS = [(name, strategy) for name in sorted(flows.FLOWS) for strategy in ("ddp", "fsdp")]
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ BATCH = 8
 class Net(pl.LightningModule):
     """Noise for the whole batch, of which each process takes the rows that it holds.
 
-    The loss never reaches `unheard`, and `late` only in the second half of a batch: in one of two processes.
+    The loss never reaches `unheard`, and `late` only in the second half of a batch: in one of two processes. `single` is
+    one number.
     """
 
     def __init__(self) -> None:
@@ -28,12 +29,13 @@ class Net(pl.LightningModule):
             torch.manual_seed(1)
             self.net = nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 1))
         self.late, self.unheard = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))
+        self.single = nn.Parameter(torch.tensor(0.1))
 
     def training_step(self, batch, _):
         x, y = batch
         noise = torch.randn(BATCH, 3, generator=step_generator(5, self.global_step))
         first = self.global_rank * len(x)
-        errors = self.net(x + 0.1 * noise[first : first + len(x)]) - y
+        errors = self.net(x + 0.1 * noise[first : first + len(x)]) * self.single.exp() - y
         half = max(0, BATCH // 2 - first)
         if half < len(x):
             errors = torch.cat([errors[:half], errors[half:] + self.late])
@@ -41,7 +43,7 @@ class Net(pl.LightningModule):
 
     def validation_step(self, batch, _):
         x, y = batch
-        return ((self.net(x) - y) ** 2).mean()
+        return ((self.net(x) * self.single.exp() - y) ** 2).mean()
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)

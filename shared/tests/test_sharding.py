@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
-from cytosol.sharding import Sharded, local, shared_as, shared_like, whole, whole_module
+from cytosol.sharding import local, shared_as, shared_like, total_norm, whole, whole_module
 
 
-def test_a_weight_without_shares_is_refused_by_name():
-    strategy, net = Sharded(), nn.Linear(2, 2)
-    net.scale = nn.Parameter(torch.tensor(1.0))
-    strategy.model = net
-    with pytest.raises(ValueError, match="the weight scale is a single number and has no shares; take ddp"):
-        strategy.configure_ddp()
+def test_the_norm_of_all_gradients():
+    gradients = [torch.tensor([3.0, 0.0]), torch.tensor(4.0)]
+    assert total_norm(gradients) == 5
+    assert total_norm([]) == 0
 
 
 def test_what_is_whole_stays_as_it_is():

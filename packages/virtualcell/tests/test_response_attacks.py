@@ -87,6 +87,20 @@ def test_what_is_not_learned_from_is_said(tmp_path):
     assert np.isfinite(alone.perturb(cells(1), "A", context="T").X.toarray()).all()
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["A", "x+y"], True), (["x", "x+y"], False), (["A", "GFP+/-"], False), (["A", "CD4+"], False)],
+)
+def test_several_at_once_none_of_which_is_seen_alone_are_named(tmp_path, names, said):
+    data = cells()
+    data.obs["perturbation"] = [
+        names[i % 2] if one == "A" else one for i, one in enumerate(data.obs["perturbation"])
+    ]
+    notes = [note for note in fit(data, tmp_path).model.seen.notes if "at once" in note]
+    assert len(notes) == said
+    assert all("x+y: read as several at once (x and y)" in note for note in notes)
+
+
 def test_overdispersion_of_lone_cells_is_one_number_a_gene():
     assert overdispersion([sparse.csr_matrix(cells(1).X[:1])]).shape == (G,)
 

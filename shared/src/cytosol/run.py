@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from cytosol.averaging import WeightAverage
 from cytosol.bundle import load_weights
 from cytosol.progress import History, Ticker
-from cytosol.sharding import shared_like, shared_states, whole, whole_module
+from cytosol.sharding import shared_like, shared_states, total_norm, whole, whole_module
 from cytosol.stream import mix_seed, seed_global
 
 if TYPE_CHECKING:
@@ -134,11 +134,9 @@ class Run(Callback):
         """Clip the gradient and stop, by TrainingDiverged, before a bad one gets into the weights."""
         self._between_steps = False
         weights = [p for p in pl_module.parameters() if p.grad is not None]
-        if self.options.clip_norm is None:
-            self._norm = torch.nn.utils.get_total_norm([cast("Tensor", p.grad) for p in weights])
-        else:
-            self._norm = torch.nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
-        self._norm = whole(self._norm).to(self._loss.device)
+        self._norm = total_norm([cast("Tensor", p.grad) for p in weights]).to(self._loss.device)
+        if self.options.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(weights, self.options.clip_norm, self._norm)
         self._bad |= ~(torch.isfinite(self._loss) & torch.isfinite(self._norm))
         self._lr = optimizer.param_groups[0]["lr"]
         if pl_module.device.type == "cpu" or self.step % _CHECK_EVERY == 0:

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -37,21 +37,19 @@ class Together(DDPStrategy):
 
 
 class Sharded(Together):
-    """The whole module is one group: gathered before `training_step`, its gradients scattered after it."""
+    """The whole module is one group: gathered before `training_step`, its gradients scattered after it.
+
+    A weight of a single number has no shares: every process keeps it, and its gradient is averaged as by DDP.
+    """
 
     def configure_ddp(self) -> None:
-        """Begin with the first process's weights everywhere, then keep a share of each.
-
-        Raises ValueError for a module with weights of a single number: torch's FSDP has no shares of them.
-        """
+        """Begin with the first process's weights everywhere, then keep a share of each."""
         module: Any = self.model
-        for name, weight in module.named_parameters():
-            if not weight.ndim:
-                msg = f"strategy = 'fsdp': the weight {name} is a single number and has no shares; take ddp"
-                raise ValueError(msg)
         for tensor in (*module.parameters(), *module.buffers()):
             torch.distributed.broadcast(tensor.data, 0)
-        fully_shard(module, mesh=init_device_mesh(self.root_device.type, (self.world_size,)))
+        self.single = [weight for weight in module.parameters() if not weight.ndim]
+        mesh = init_device_mesh(self.root_device.type, (self.world_size,))
+        fully_shard(module, mesh=mesh, ignored_params=set(self.single))
         register_fsdp_forward_method(module, "training_step")
 
     def training_step(self, *args: Any, **words: Any) -> Any:
@@ -59,6 +57,14 @@ class Sharded(Together):
         for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
             torch.distributed.broadcast(buffer, 0)
         return super().training_step(*args, **words)
+
+    def post_backward(self, closure_loss: Tensor) -> None:
+        """Average the gradients of single numbers, in the same order everywhere."""
+        super().post_backward(closure_loss)
+        for weight in self.single:
+            if weight.grad is not None:
+                torch.distributed.all_reduce(weight.grad)
+                weight.grad /= self.world_size
 
 
 @contextmanager
@@ -82,6 +88,13 @@ def local(tensor: Tensor) -> Tensor:
 def whole(tree: Any) -> Any:
     """The same tree with every shared tensor whole, on the CPU; all processes call it at once."""
     return tree_map(lambda leaf: leaf.full_tensor().cpu() if isinstance(leaf, DTensor) else leaf, tree)
+
+
+def total_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The norm of all gradients, (), of those in shares too; all processes call it at once."""
+    kinds = [g for g in gradients if isinstance(g, DTensor)], [g for g in gradients if not isinstance(g, DTensor)]
+    norms = [whole(torch.nn.utils.get_total_norm(own)) for own in kinds if own]
+    return norms[0] if len(norms) == 1 else torch.nn.utils.get_total_norm([norm.cpu() for norm in norms])
 
 
 def shared_as(tensor: Tensor, like: Tensor) -> Tensor:

@@ -63,6 +63,16 @@ class Experience:
             notes.append(
                 f"{cells} cells of {few(lost)} are not learned from: there are no control cells beside them"
             )
+        single = set(pops.perturbations.tolist())
+        joint = [
+            p for p in self.names if len(parts := split(p, control=pops.control)) > 1 and not {*parts} & single
+        ]
+        if joint:
+            read = " and ".join(split(joint[0], control=pops.control))
+            notes.append(
+                f"{few(joint, 3)}: read as several at once ({read}), none of which is seen alone: a name of one thing "
+                "has no '+'"
+            )
         if alone:
             notes.append(
                 f"{len(alone)} of {len(self.conditions)} conditions are of one cell alone: {few(alone, 3)}"

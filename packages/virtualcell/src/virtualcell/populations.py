@@ -115,11 +115,14 @@ class Populations:
 
 
 def split(name: str, *, control: str = CONTROL) -> tuple[str, ...]:
-    """The parts of `A+B`, in order, without the control's word; a name with an empty part is one name."""
+    """The parts of `A+B`, in order, without the control's word.
+
+    A name with a part without letter or digit (`A+`, `GFP+/-`) is one name.
+    """
     parts = [part.strip() for part in name.split(JOINT)]
     if name.strip() == control:
         return (control,)
-    if not all(parts):
+    if not all(any(map(str.isalnum, part)) for part in parts):
         return (name,)
     return tuple(sorted({part for part in parts if part != control})) or (control,)
 
