@@ -9,18 +9,18 @@ import importlib.util
 import os
 import re
 import runpy
-import shlex
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cytosol import cli
+from cytosol.testing import imported
 
 ROOT = Path(__file__).parents[1]
+pages: Any = imported(Path(__file__).with_name("pages.py"))
 DOCS = ROOT / "docs"
 FENCE = re.compile(r'^```(python|bash|text title="it prints")\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if FENCE.search(page.read_text(encoding="utf-8"))]
@@ -32,22 +32,6 @@ FETCHED = re.compile(
 )
 
 
-def applications() -> dict[str, str]:
-    """The console scripts of all members and the modules that hold their command line."""
-    files = [ROOT / "shared/pyproject.toml", *ROOT.glob("packages/*/pyproject.toml")]
-    scripts = [tomllib.loads(file.read_text(encoding="utf-8"))["project"]["scripts"] for file in files]
-    return {name: home.partition(":")[0] for one in scripts for name, home in one.items()}
-
-
-def command(line: str) -> None:
-    """One of our own commands, in this process; other words (`uv`, `pip`) are not run, as in README files."""
-    name, *words = shlex.split(line, comments=True)
-    homes = applications()
-    if name in homes:
-        assert not {"|", ">", "<", "&&", ";"} & set(words), f"no shell here: {line}"
-        assert cli.run(import_module(homes[name]).app, words) == 0, line
-
-
 def run_page(text: str, capture: pytest.CaptureFixture[str], log: pytest.LogCaptureFixture) -> list[str]:
     """Run the blocks of a page in order; the lines it shows as printed that nothing printed, digits left out."""
     names: dict[str, object] = {"__name__": "__main__"}
@@ -57,8 +41,7 @@ def run_page(text: str, capture: pytest.CaptureFixture[str], log: pytest.LogCapt
         if language == "python":
             exec(compile(body, "block", "exec"), names)  # noqa: S102 - our own pages
         elif language == "bash":
-            for line in filter(str.strip, body.replace("\\\n", " ").splitlines()):
-                command(line)
+            pages.commands(body)
         else:
             missing += [line for line in body.splitlines() if shape(line) not in {*printed, "", "..."}]
         said = capture.readouterr()
@@ -136,12 +119,12 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
-    pages = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
-    assert len(pages) > len(list(DOCS.rglob("*.md")))
-    assert {path.name: found for path, text in pages.items() if (found := FETCHED.findall(text))} == {}
+    made = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
+    assert len(made) > len(list(DOCS.rglob("*.md")))
+    assert {path.name: found for path, text in made.items() if (found := FETCHED.findall(text))} == {}
     styles = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.css"))
     assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", styles)
-    assert 'id="stedm.learning.fit"' in pages[tmp_path / "site/reference/stedm.html"]
+    assert 'id="stedm.learning.fit"' in made[tmp_path / "site/reference/stedm.html"]
 
 
 def test_the_citation_says_what_is_released() -> None:

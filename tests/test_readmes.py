@@ -7,51 +7,36 @@ import re
 import subprocess
 import sys
 import textwrap
-import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = Path(__file__).with_name("pages.py")
 READMES = [ROOT / "README.md", ROOT / "shared/README.md", *sorted(ROOT.glob("packages/*/README.md"))]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-def commands() -> set[str]:
-    """The console scripts of all members; other words (`uv`, `pip`, `git`) are not run."""
-    files = [ROOT / "shared/pyproject.toml", *ROOT.glob("packages/*/pyproject.toml")]
-    return {
-        name
-        for file in files
-        for name in tomllib.loads(file.read_text(encoding="utf-8"))["project"]["scripts"]
-    }
-
-
 def script(text: str) -> str:
     """A README as one Python program: names of one block are known in the next."""
-    parts = ["import subprocess"]
-    for language, block in BLOCK.findall(text):
-        if language == "python":
-            parts.append(block)
-            continue
-        lines = [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
-        own = [line for line in lines if line.split()[0] in commands()]
-        parts += [f"subprocess.run(['bash', '-c', {line!r}], check=True)" for line in own]
+    parts = [f"import runpy; _commands = runpy.run_path({str(PAGES)!r})['commands']"]
+    parts += [
+        block if language == "python" else f"_commands({block!r})" for language, block in BLOCK.findall(text)
+    ]
     return "\n".join(parts)
 
 
 def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = folder / "readme.py"
     program.write_text(script(text), encoding="utf-8")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [sys.executable, program.name],
         cwd=folder,
-        env=os.environ | {"PATH": path, "MPLBACKEND": "Agg"},
+        env=os.environ | {"MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=900,  # a dozen starts of a program on a busy machine
+        timeout=900,  # on a busy machine
         check=False,
     )
 
