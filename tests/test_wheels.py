@@ -59,7 +59,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def declared(folder: Path, name: str, python: str = sys.executable) -> Path:
     """An environment with what a member and the core declare, as locked; nothing of development, no member."""
     lock = folder.with_name("pylock.toml")  # uv takes no other name
-    uv("venv", "--python", python, folder)
+    uv("venv", "--clear", "--python", python, folder)
     export = ("export", "--frozen", "--no-dev", "--no-emit-workspace", "--format", "pylock.toml")
     uv(*export, "--package", name, "--output-file", lock)
     uv("pip", "install", "--requirements", lock, environment=folder)
@@ -75,13 +75,15 @@ def installed(folder: Path, wheels: Path, name: str, python: str = sys.executabl
 
 
 @pytest.fixture
-def environment(request: pytest.FixtureRequest, wheels: Path, tmp_path: Path) -> Path:
-    return installed(tmp_path / "environment", wheels, request.param)
+def environment(request: pytest.FixtureRequest, wheels: Path) -> Path:
+    """Always in the same place: what is compiled for one wheel (`said`) is there for the next."""
+    return installed(wheels.with_name("environment"), wheels, request.param)
 
 
-def said(command: list[str | Path], folder: Path) -> str:
+def said(command: list[str | Path], folder: Path, compiled: Path | None = None) -> str:
     """What a command prints; it must end well. A child's imports are compiled once, whatever the tests' own are."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables |= {} if compiled is None else {"PYTHONPYCACHEPREFIX": str(compiled)}
     process = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert process.returncode == 0, f"{' '.join(map(str, command))}\n{process.stderr}"
     return process.stdout
@@ -107,6 +109,7 @@ def test_a_wheel_holds_its_package_only(name: str, wheels: Path) -> None:
         wheel.name.rpartition("-py3")[0] + ".dist-info",
     }
     assert f"{name}/__init__.py" in names
+    assert any(path.endswith("licenses/LICENSE") for path in names)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +117,11 @@ def test_a_wheel_holds_its_package_only(name: str, wheels: Path) -> None:
 )
 def test_a_wheel_works_alone(environment: Path, name: str, tmp_path: Path) -> None:
     uv("pip", "check", environment=environment)
-    python = [environment / "bin/python", "-I", "-W", "error", "-c", IMPORT_ALL, name]
+    compiled = environment.with_name("compiled")
+    isolated = ["-I", "-X", f"pycache_prefix={compiled}", "-W", "error"]
+    python = [environment / "bin/python", *isolated, "-c", IMPORT_ALL, name]
     assert Path(said(python, tmp_path).strip()).is_relative_to(environment)
-    assert name in said([environment / "bin" / name, "--help"], tmp_path)
+    assert name in said([environment / "bin" / name, "--help"], tmp_path, compiled)
 
 
 @pytest.mark.slow
