@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = Path(__file__).with_name("pages.py")
 READMES = [ROOT / "README.md", ROOT / "shared/README.md", *sorted(ROOT.glob("packages/*/README.md"))]
+MAIN = "if __name__ == '__main__':  # and not in processes that a library starts\n    exec(open('blocks.py').read())\n"
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
@@ -29,7 +30,8 @@ def script(text: str) -> str:
 
 def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = folder / "readme.py"
-    program.write_text(script(text), encoding="utf-8")
+    (folder / "blocks.py").write_text(script(text), encoding="utf-8")
+    program.write_text(MAIN, encoding="utf-8")
     return subprocess.run(
         [sys.executable, program.name],
         cwd=folder,

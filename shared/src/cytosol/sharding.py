@@ -59,7 +59,7 @@ class Sharded(Together):
         return super().training_step(*args, **words)
 
     def post_backward(self, closure_loss: Tensor) -> None:
-        """Average the gradients of single numbers, in the same order everywhere."""
+        """Average the gradients of single numbers, in the same order everywhere. closure_loss (): of this process."""
         super().post_backward(closure_loss)
         for weight in self.single:
             if weight.grad is not None:
