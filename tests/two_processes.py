@@ -19,8 +19,8 @@ BATCH = 8
 class Net(pl.LightningModule):
     """Noise for the whole batch, of which each process takes the rows that it holds.
 
-    The loss never reaches `unheard`, and `late` only in the second half of a batch: in one of two processes. `single` is
-    one number.
+    The loss never reaches `unheard`, and `late` only in the second half of a batch: in one of two processes. `single`
+    is one number.
     """
 
     def __init__(self) -> None:
