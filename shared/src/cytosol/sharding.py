@@ -92,7 +92,10 @@ def whole(tree: Any) -> Any:
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The norm of all gradients, (), of those in shares too; all processes call it at once."""
-    kinds = [g for g in gradients if isinstance(g, DTensor)], [g for g in gradients if not isinstance(g, DTensor)]
+    kinds = (
+        [g for g in gradients if isinstance(g, DTensor)],
+        [g for g in gradients if not isinstance(g, DTensor)],
+    )
     norms = [whole(torch.nn.utils.get_total_norm(own)) for own in kinds if own]
     return norms[0] if len(norms) == 1 else torch.nn.utils.get_total_norm([norm.cpu() for norm in norms])
 

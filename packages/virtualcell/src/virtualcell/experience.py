@@ -65,7 +65,9 @@ class Experience:
             )
         single = set(pops.perturbations.tolist())
         joint = [
-            p for p in self.names if len(parts := split(p, control=pops.control)) > 1 and not {*parts} & single
+            p
+            for p in self.names
+            if len(parts := split(p, control=pops.control)) > 1 and not {*parts} & single
         ]
         if joint:
             read = " and ".join(split(joint[0], control=pops.control))
