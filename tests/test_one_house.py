@@ -147,14 +147,14 @@ def test_a_bundle_of_one_library_is_refused_by_the_others_by_name(
     assert "open it with the package that wrote it" in told
 
 
-def test_there_is_one_schedule_one_step_of_randomness_and_one_fit() -> None:
+def test_there_is_one_optimizer_one_step_of_randomness_and_one_fit() -> None:
     from cytosol import trainer
 
     users = {"mediacvae": "training_vae", "o2diffusion": "training", "stedm": "training_encoder"}
     users["virtualcell"] = "training_response"
     for package, module in users.items():
         found: Any = importlib.import_module(f"{package}.{module}")
-        assert found.cosine_warmup is trainer.cosine_warmup
+        assert found.adamw is trainer.adamw
         assert found.step_generator is trainer.step_generator
         assert found.fit is trainer.fit
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch.optim.lr_scheduler import LambdaLR
 
 from cytosol import ranks
 from cytosol.checkpoints import CheckpointError, Checkpoints
 from cytosol.device import pick_device, pick_precision
 from cytosol.interrupts import Interrupts, TrainingInterrupted
+from cytosol.optimizers import adamw, cosine_warmup
 from cytosol.options import TrainerOptions
 from cytosol.processes import check_processes, environment, strategy
 from cytosol.progress import COLUMNS, History
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pandas as pd
-    from torch.optim import Optimizer
     from torch.utils.data import Dataset
 
 __all__ = [
@@ -37,6 +35,7 @@ __all__ = [
     "TrainerOptions",
     "TrainingDiverged",
     "TrainingInterrupted",
+    "adamw",
     "cosine_warmup",
     "fit",
     "mix_seed",
@@ -88,25 +87,6 @@ def fit(
                 _train(run, module, train_data, val_data, state, collate)
     run.finish(module)
     return _table(history)
-
-
-def cosine_warmup(optimizer: Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
-    """Return a schedule: linear from 0 over `warmup_steps`, then half a cosine down to 0 at `total_steps`.
-
-    The first step has rate 1 / (warmup_steps + 1) of the optimizer's, so that no step is lost.
-    Raises ValueError unless 0 <= warmup_steps < total_steps.
-    """
-    if not 0 <= warmup_steps < total_steps:
-        msg = f"expected 0 <= warmup_steps < total_steps, got {warmup_steps} and {total_steps}"
-        raise ValueError(msg)
-
-    def factor(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / (warmup_steps + 1)
-        share = min((step - warmup_steps) / (total_steps - warmup_steps), 1.0)
-        return 0.5 * (1 + math.cos(math.pi * share))
-
-    return LambdaLR(optimizer, factor)
 
 
 def _train(

@@ -23,7 +23,7 @@ from cytosol import ranks
 from cytosol.config import to_dict
 from cytosol.files import write_atomically
 from cytosol.options import TrainerOptions
-from cytosol.trainer import cosine_warmup, fit, step_generator
+from cytosol.trainer import adamw, fit, step_generator
 from mediacvae.losses import free_bits
 from mediacvae.model import ConditionalMediaVAE, Scale
 from mediacvae.parts import reading_of
@@ -102,9 +102,14 @@ class VaeTraining(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine."""
         own = self.config
-        optimizer = torch.optim.AdamW(self.net.parameters(), lr=own.lr, weight_decay=own.weight_decay)
-        schedule = cosine_warmup(optimizer, int(WARMUP * self.steps), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        warmup = int(WARMUP * self.steps)
+        return adamw(
+            self.net.parameters(),
+            steps=self.steps,
+            warmup_steps=warmup,
+            lr=own.lr,
+            weight_decay=own.weight_decay,
+        )
 
 
 def learn(

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from cytosol import ranks
 from cytosol.schedules import lognormal_sigmas
-from cytosol.trainer import cosine_warmup, fit, step_generator
+from cytosol.trainer import adamw, fit, step_generator
 from o2diffusion.drugs import set_dose_reference
 from o2diffusion.losses import MaskedReplicateLoss, media_proximity
 from o2diffusion.marginals import LEVELS, WEIGHTS, to_scores
@@ -86,14 +86,8 @@ class _Training(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov & Hutter 2019) with a warm-up and a cosine."""
         config = self.config.train
-        optimizer = torch.optim.AdamW(
-            [p for p in self.net.parameters() if p.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            betas=(0.9, 0.98),
-        )
-        schedule = cosine_warmup(optimizer, min(config.warmup_steps, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.98)}
+        return adamw(self.net.parameters(), steps=self.steps, warmup_steps=config.warmup_steps, **rates)
 
 
 class QuantileTraining(_Training):

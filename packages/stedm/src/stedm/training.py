@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from cytosol.trainer import cosine_warmup, step_generator
+from cytosol.trainer import adamw, step_generator
 from stedm.curriculum import Curriculum, training_levels
 from stedm.denoiser import skip_only
 from stedm.frames import Example, loss_target, make_example
@@ -68,13 +68,8 @@ class _Training(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine, on what learns."""
         options = self.options
-        optimizer = torch.optim.AdamW(
-            [p for p in self.parameters() if p.requires_grad],
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
-        )
-        schedule = cosine_warmup(optimizer, min(options.warmup_steps, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+        return adamw(self.parameters(), steps=self.steps, warmup_steps=options.warmup_steps, **rates)
 
     def _roughened(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Some features of Z hidden and the base coordinates jittered: what is seen on other sections is rougher."""

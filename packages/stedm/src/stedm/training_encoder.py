@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cytosol.trainer import cosine_warmup, fit, step_generator
+from cytosol.trainer import adamw, fit, step_generator
 from stedm.encoder import ExpressionEncoder, contrast_loss, neighbour_targets
 from stedm.structure import fresh_weights
 
@@ -101,11 +101,8 @@ class EncoderTraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a warm-up and a cosine."""
-        optimizer = torch.optim.AdamW(
-            self.encoder.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
-        )
-        schedule = cosine_warmup(optimizer, min(WARMUP, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = {"lr": self.options.learning_rate, "weight_decay": self.options.weight_decay}
+        return adamw(self.encoder.parameters(), steps=self.steps, warmup_steps=WARMUP, **rates)
 
 
 def train_encoder(

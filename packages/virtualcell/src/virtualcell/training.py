@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from cytosol.trainer import cosine_warmup
+from cytosol.trainer import adamw
 from virtualcell.embedding_net import Seen
 from virtualcell.hiding import Split, gathered, split, taken
 from virtualcell.losses import energy_distance, negative_binomial
@@ -84,13 +84,12 @@ class EmbeddingTraining(LightningModule):
             still = p.ndim < 2 or "rate" in name
             kinds["gate" if "gate" in name else "still" if still else "weight"].append(p)
         groups = [
-            {"params": kinds["weight"], "weight_decay": own.weight_decay},
+            {"params": kinds["weight"]},
             {"params": kinds["still"], "weight_decay": 0.0},
             {"params": kinds["gate"], "weight_decay": 0.0, "lr": own.learning_rate * own.gate_rate},
         ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=own.learning_rate)
-        schedule = cosine_warmup(optimizer, min(own.warmup_steps, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = {"lr": own.learning_rate, "weight_decay": own.weight_decay}
+        return adamw(groups, steps=self.steps, warmup_steps=own.warmup_steps, **rates)
 
 
 def apart(z: Tensor, batch: Tensor) -> Tensor:

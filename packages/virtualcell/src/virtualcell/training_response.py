@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
 
-from cytosol.trainer import cosine_warmup, fit, step_generator
+from cytosol.trainer import adamw, fit, step_generator
 from virtualcell import checks
 from virtualcell.response_data import Batch, ResponseData, drawn_tokens, predicted
 from virtualcell.response_losses import (
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import torch
+    from torch import Tensor
 
     from cytosol.options import TrainerOptions
     from virtualcell.response_net import ResponseNet
@@ -92,16 +92,15 @@ class ResponseTraining(LightningModule):
         gates = {id(p) for name, p in self.named_parameters() if ".gates." in name}
         trained = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if id(p) not in gates], "weight_decay": own.weight_decay},
+            {"params": [p for p in trained if id(p) not in gates]},
             {
                 "params": [p for p in trained if id(p) in gates],
                 "weight_decay": 0.0,
                 "lr": own.learning_rate * own.gate_rate,
             },
         ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=own.learning_rate)
-        schedule = cosine_warmup(optimizer, min(own.warmup_steps, self.steps // 2), self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        rates = {"lr": own.learning_rate, "weight_decay": own.weight_decay}
+        return adamw(groups, steps=self.steps, warmup_steps=own.warmup_steps, **rates)
 
 
 def train_response(
