@@ -11,12 +11,12 @@ from torch.optim.lr_scheduler import LambdaLR
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from torch import Tensor
+    from torch import nn
     from torch.optim import Optimizer
 
 
 def adamw(
-    weights: Iterable[Tensor | dict[str, Any]],
+    weights: Iterable[nn.Parameter | dict[str, Any]],
     *,
     steps: int,
     warmup_steps: int,
