@@ -567,7 +567,8 @@ def test_curves_are_drawn_from_quantiles_or_draws(
     words = ["impute", model, *table, "--every", 5, "--draws", 8, "--draws-out", draws]
     assert sh(*words, "--out", tmp_path / "filled.csv") == 0
     for name, filled in (("a", tmp_path / "filled.csv"), ("b", draws)):
-        assert sh("plot", *table, "--filled", filled, "--out", tmp_path / f"{name}.png") == 0
+        one = ["--series", "drug001", "--filled", filled]
+        assert sh("plot", *table, *one, "--out", tmp_path / f"{name}.png") == 0
         assert is_picture(tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sh("plot", *table, "--series", "drug000", "--out", tmp_path / "c.svg") == 0

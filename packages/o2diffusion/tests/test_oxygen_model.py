@@ -26,12 +26,12 @@ COLUMNS = ["mean", "q05", "q25", "q50", "q75", "q95"]
 DRUGS = ("A", "None")
 
 
-def small(steps, **model):
+def small(steps, *, masks=3, **model):
     """A recipe of a few steps of a small network."""
     known = {"widths": (8, 12), "denoiser_widths": (8, 12), "cond_width": 8, "seen_width": 4, "cells": 32}
     return Config(
         model=ModelConfig(**(known | model)),
-        train=TrainConfig(masks=3, windows=16, warmup_steps=10, draw_steps=steps),
+        train=TrainConfig(masks=masks, windows=16, warmup_steps=10, draw_steps=steps),
         trainer=TrainerOptions(
             max_steps=steps, batch_size=16, precision="32-true", device="cpu", log_every=max(steps // 3, 1)
         ),
@@ -230,14 +230,14 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path):
 
 
 def test_training_twice_with_one_seed_gives_one_model(tmp_path):
-    data = pd.concat([table(k, series=f"s{k}") for k in range(4)], ignore_index=True)
+    data = pd.concat([table(k, series=f"s{k}") for k in range(3)], ignore_index=True)
     torch.manual_seed(1)
-    a = train(data, config=small(4), seed=3, out=tmp_path / "a")
+    a = train(data, config=small(3), seed=3, out=tmp_path / "a")
     torch.manual_seed(2)  # what ran before must not matter
     before = torch.random.get_rng_state()
-    b = train(data, config=small(4), seed=3)
+    b = train(data, config=small(3), seed=3)
     assert torch.equal(before, torch.random.get_rng_state())
-    c = train(data, config=small(4), seed=4)
+    c = train(data, config=small(3), seed=4)
     for name, value in a.net.state_dict().items():
         torch.testing.assert_close(b.net.state_dict()[name], value, rtol=0, atol=0)
     assert any((c.net.state_dict()[n] != v).any() for n, v in a.net.state_dict().items())
@@ -281,7 +281,7 @@ def structured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chem, "fingerprints", fake_fingerprints)
         smiles = {"a": "C", "B": "CC", "other": "CCC"}
-        trained = train(data, config=small(12, fingerprint_bits=16), smiles=smiles, notes=notes)
+        trained = train(data, config=small(4, fingerprint_bits=16), smiles=smiles, notes=notes)
     assert any("'other' is not a drug of the table" in note for note in notes)
     path = tmp_path_factory.mktemp("model") / "model"
     trained.save(path)
@@ -314,11 +314,11 @@ def test_structures_are_not_accepted_and_ignored(model, structured):
 
 def test_the_weights_that_are_best_on_held_out_conditions_are_kept():
     data = pd.concat([table(i, series=f"s{i}") for i in range(8)])
-    config = small(30)
-    config = replace(config, trainer=replace(config.trainer, val_every=5, patience=2))
+    config = small(8, masks=2)
+    config = replace(config, trainer=replace(config.trainer, val_every=4, patience=2))
     notes = []
     history = train(data, config=config, notes=notes).history
-    assert history["val_loss"].notna().sum() >= 2
+    assert (history.groupby("run")["val_loss"].count() >= 2).all()
     assert not notes
     few = train(data[data["series_id"].isin(["s0", "s1"])], config=config, notes=notes).history
     assert few["val_loss"].isna().all()
@@ -360,12 +360,12 @@ def test_a_table_with_nothing_to_learn_from_is_refused():
 
 @pytest.fixture(scope="module")
 def simulated():
-    """Conditions of twelve small plates to learn from, and of two others with drugs of their own."""
+    """Conditions of four small plates to learn from, and of two others with drugs of their own."""
 
-    def conditions(seed, prefix, experiments):
+    def conditions(seed, prefix, experiments, drugs):
         config = SimulationConfig(
             experiments=experiments,
-            drugs=2,
+            drugs=drugs,
             concentrations=4,
             hours=200.0,
             step_h=1.5,
@@ -376,12 +376,12 @@ def simulated():
         made = simulate(config, seed=seed)
         return read_conditions(made.table, made.events, notes=[])
 
-    return conditions(1, "train", 12), conditions(2, "test", 2)
+    return conditions(1, "train", 4, 2), conditions(2, "test", 2, 1)
 
 
 def test_a_small_training_beats_linear_interpolation_on_new_plates_and_drugs(simulated):
     learning, unseen = simulated
-    model = train(learning, config=small(39, cells=128), seed=0)
+    model = train(learning, config=small(39, masks=2, cells=128), seed=0)
     for run, losses in model.history.groupby("run")["train_loss"]:
         assert losses.iloc[-1] < losses.iloc[0], run
     scores = evaluate(

@@ -197,8 +197,8 @@ def test_likelihood_finds_correlation_and_spread_by_drug():
     mask = torch.rand(300, 4, generator=_generator(9)) > 0.2
     observed = torch.rand(curves.shape, generator=_generator(10)) > 0.2
     curves = torch.where(observed & mask[:, None], curves, torch.nan)
-    optimiser = torch.optim.Adam(learner.parameters(), lr=0.02)
-    for _ in range(200):
+    optimiser = torch.optim.Adam(learner.parameters(), lr=0.05)
+    for _ in range(60):
         optimiser.zero_grad()
         loss = learner.nll(curves, observed, mask, embedding, c)
         loss.backward()
