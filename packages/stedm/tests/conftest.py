@@ -17,11 +17,12 @@ def quick():
     return Config(
         base=BaseConfig(genes=80, components=(6,), penalties=(0.1,), landmarks=200, rounds=2),
         pairs=PairConfig(near=30, alike=15, trees=30, embed=30),
-        networks=NetworksConfig(encoder_steps=10, encoder_cells=64, refiner_steps=6, draws=2),
+        networks=NetworksConfig(encoder_steps=4, encoder_cells=64, refiner_steps=3, draws=2),
         encoder=EncoderOptions(width=32, features=8, blocks=1),
-        net=NetOptions(width=16, heads=2, inducing=4, context_width=16, score_blocks=2, neighbours=4),
+        net=NetOptions(width=16, heads=2, inducing=4, context_width=16, score_blocks=1, neighbours=4),
         patches=PatchOptions(least=40, most=80, rounds=1),
-        trainer=TrainerOptions(max_steps=10, batch_size=2, val_every=5, checkpoint_every=100, patience=2),
+        # large batches: what is held out is looked at in as few calls
+        trainer=TrainerOptions(max_steps=4, batch_size=8, val_every=4, checkpoint_every=100, patience=2),
         simulation=SimulationConfig(sections=3, cells=120, genes=80, spatial=50),
     )
 

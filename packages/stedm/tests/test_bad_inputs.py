@@ -27,6 +27,16 @@ def data(n=12, g=12, **changes):
     return made
 
 
+@pytest.fixture(scope="module")
+def hasty(quick):
+    """Every part of the model, each for a moment: what matters here is that it is defined, not that it is good."""
+    return replace(
+        quick,
+        pairs=replace(quick.pairs, near=20, alike=10, trees=8, embed=10),
+        patches=replace(quick.patches, least=20, most=40),
+    )
+
+
 def refused(made, *words, **options):
     with pytest.raises(DataError) as caught:
         check_teaches(h5ad.tissue_of(made, name="f.h5ad", **options), options.get("dim", 2))
@@ -53,19 +63,19 @@ def test_1_no_cells_are_refused():
     refused(data()[:0].copy(), "at least one cell", "0 x 12")
 
 
-def test_2_cells_at_one_place_are_refused_and_a_few_are_not(tissue, quick):
+def test_2_cells_at_one_place_are_refused_and_a_few_are_not(tissue, hasty):
     refused(data(spatial=np.ones((12, 2))), "different places", "section a")
     section = tissue.sections[0]
     at = section.coordinates.copy()
     at[:20] = at[0]
     changed = replace(tissue, sections=(replace(section, coordinates=at), tissue.sections[1]))
-    assert np.isfinite(fit(changed, quick).predict(tissue.sections[2]).coordinates).all()
+    assert np.isfinite(fit(changed, hasty).predict(tissue.sections[2]).coordinates).all()
 
 
-def test_3_cells_on_a_line_are_learned_from(tissue, quick):
+def test_3_cells_on_a_line_are_learned_from(tissue, hasty):
     flat = tuple(replace(s, coordinates=s.coordinates * [1.0, 0.0]) for s in tissue.sections[:2])
     assert np.isfinite(
-        fit(replace(tissue, sections=flat), quick).predict(tissue.sections[2]).coordinates
+        fit(replace(tissue, sections=flat), hasty).predict(tissue.sections[2]).coordinates
     ).all()
 
 
@@ -79,10 +89,10 @@ def test_4_coordinates_that_are_absent_not_finite_or_of_three_dimensions_are_ref
     assert h5ad.tissue_of(data(spatial=np.zeros((12, 3))), dim=3).sections[0].coordinates.shape == (12, 3)
 
 
-def test_5_sections_of_very_different_size_are_learned_from(tissue, quick):
+def test_5_sections_of_very_different_size_are_learned_from(tissue, hasty):
     small = tissue.sections[1].take(np.arange(6))
     both = replace(tissue, sections=(tissue.sections[0], small))
-    assert np.isfinite(fit(both, quick).predict(tissue.sections[2]).coordinates).all()
+    assert np.isfinite(fit(both, hasty).predict(tissue.sections[2]).coordinates).all()
 
 
 def test_6_fewer_cells_than_neighbours_are_placed(model, tissue):
@@ -111,7 +121,7 @@ def test_8_genes_in_another_order_case_or_set_are_matched_or_refused():
         shared_genes(a, h5ad.tissue_of(data(genes=[f"ENSG{i}" for i in range(12)]), name="b"))
 
 
-def test_9_genes_without_variance_and_cells_without_counts_are_defined(tissue, quick):
+def test_9_genes_without_variance_and_cells_without_counts_are_defined(tissue, hasty):
     def spoiled(section):
         dense = section.counts.toarray()
         dense[:, :60] = 1.0
@@ -119,7 +129,7 @@ def test_9_genes_without_variance_and_cells_without_counts_are_defined(tissue, q
         return replace(section, counts=sparse.csr_matrix(dense))
 
     changed = replace(tissue, sections=tuple(map(spoiled, tissue.sections)))
-    assert np.isfinite(fit(changed.without(["S3"]), quick).predict(changed.sections[2]).coordinates).all()
+    assert np.isfinite(fit(changed.without(["S3"]), hasty).predict(changed.sections[2]).coordinates).all()
 
 
 def test_12_a_mirrored_section_is_named(model):
@@ -233,14 +243,14 @@ def test_what_is_no_anndata_is_one_line(tmp_path):
         h5ad.tissue_of(h5ad.read(path))
 
 
-def test_4_coordinates_out_of_all_measure_are_refused_and_far_or_tiny_ones_are_not(tissue, quick):
+def test_4_coordinates_out_of_all_measure_are_refused_and_far_or_tiny_ones_are_not(tissue, hasty):
     at = np.random.default_rng(0).normal(size=(12, 2))
     refused(data(spatial=at * 1e300), "cell c0", "up to 1e+12")
     refused(data(spatial=1e9 + at * 1e-6), "section a", "different places")
     refused(data(spatial=at * 1e-300), "section a", "different places")
     both = tissue.without(["S3"])
     moved = tuple(replace(s, coordinates=1e-6 * s.coordinates + 1.0) for s in both.sections)
-    found = fit(replace(both, sections=moved), quick)
+    found = fit(replace(both, sections=moved), hasty)
     assert found.unit > 0
     assert np.isfinite(found.predict(tissue.sections[2]).coordinates).all()
 
@@ -253,7 +263,7 @@ def test_labels_of_sections_may_have_unused_levels_and_may_not_be_nan():
 
 
 @pytest.mark.parametrize("spoil", ["no counts", "all the same", "most empty"])
-def test_9_cells_that_cannot_be_told_apart_are_placed(model, tissue, quick, spoil):
+def test_9_cells_that_cannot_be_told_apart_are_placed(model, tissue, hasty, spoil):
     def spoiled(section):
         dense = section.counts.toarray()
         if spoil == "no counts":
@@ -265,7 +275,7 @@ def test_9_cells_that_cannot_be_told_apart_are_placed(model, tissue, quick, spoi
         return replace(section, counts=sparse.csr_matrix(dense))
 
     sections = tuple(map(spoiled, tissue.sections))
-    own = fit(replace(tissue, sections=sections[:2]), quick)
+    own = fit(replace(tissue, sections=sections[:2]), hasty)
     for learned in (model, own):
         made = learned.predict(sections[2])
         assert np.isfinite(made.coordinates).all()

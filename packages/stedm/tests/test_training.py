@@ -20,7 +20,7 @@ NET = NetOptions(width=16, heads=2, inducing=4, context_width=16, neighbours=3, 
 PATCHES = PatchOptions(least=16, most=24)
 LEARN = LearnOptions(learning_rate=5e-3, warmup_steps=5)
 TRAINER = TrainerOptions(
-    max_steps=60, batch_size=4, val_every=20, checkpoint_every=100, patience=5, device="cpu", log_every=20
+    max_steps=60, batch_size=8, val_every=30, checkpoint_every=100, patience=5, device="cpu", log_every=20
 )
 GAUGES = ["output", "generator", "frame", "distance"]
 
@@ -131,7 +131,7 @@ def test_the_same_step_has_the_same_loss(net, batch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    plan = Plan(net=NET, patches=PATCHES, learn=LEARN, trainer=TRAINER, refiner_steps=40)
+    plan = Plan(net=NET, patches=PATCHES, learn=LEARN, trainer=TRAINER, refiner_steps=30)
     out = tmp_path_factory.mktemp("structure")
     return train_structure([section(150, 0), section(120, 1)], plan, out=out, seed=0, held=[section(80, 2)])
 
