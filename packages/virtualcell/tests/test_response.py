@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from cytosol.testing import (
     assert_every_parameter_trains,
     assert_padding_invariant,
     assert_state_round_trip,
-    imported,
-    in_processes,
 )
 from virtualcell.faults import DataError
 from virtualcell.models import MODELS
@@ -28,7 +25,6 @@ from virtualcell.response_options import ResponseOptions
 from virtualcell.state import StateEmbeddingModel
 from virtualcell.training_response import ResponseTraining, train_response
 
-PROGRAM = Path(__file__).with_name("two_processes.py")
 SHAPE = {"token_dim": 5, "d_model": 16, "nhead": 4, "d_hid": 24, "nlayers": 2, "output_dim": 8}
 B, N, G = 3, 9, 8
 WORDS = {
@@ -260,18 +256,6 @@ def test_halves_of_a_batch_weighed_by_what_they_score_are_the_whole(ndim) -> Non
     amounts = torch.stack([amount_scored(real[h], w) for h, w in zip(halves, own, strict=True)]).float()
     torch.testing.assert_close((torch.stack(errors) * amounts / amounts.mean()).mean(), whole)
     assert (torch.stack(errors).mean() - whole).abs() > 1e-3
-
-
-def test_two_gloo_processes_learn_a_response_as_one_does(tmp_path) -> None:
-    program = imported(PROGRAM)
-    first, second = in_processes(PROGRAM, tmp_path / "both", "perturbation")
-    for name, weight in first.items():
-        torch.testing.assert_close(weight, second[name], rtol=0, atol=0)
-    _, made = program.responded(tmp_path / "one", 1)
-    torch.testing.assert_close(first["made"], made, rtol=0, atol=1e-3)
-    asked = program.lessons()[0]
-    lacks = np.abs(asked.delta - asked.rows.base).mean()
-    assert np.abs(made.numpy() - asked.delta).mean() < 0.7 * lacks
 
 
 def test_noise_learns_the_spread_of_a_population(tmp_path) -> None:

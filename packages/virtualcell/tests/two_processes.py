@@ -1,4 +1,4 @@
-"""One small training of an embedding or a response, as a program for two processes, or imported."""
+"""One small training of an embedding and one of a response, as a program for two processes, or imported."""
 
 from __future__ import annotations
 
@@ -64,10 +64,9 @@ def responded(out: Path, devices: int, *, steps: int = 16) -> tuple[dict[str, to
 
 
 if __name__ == "__main__":
-    folder, task = Path(sys.argv[1]), sys.argv[2]
-    if task == "embedding":
-        model, cells = trained(folder, 2)
-        weights, made = model.net.state_dict(), torch.from_numpy(model.embed(cells))
-    else:
-        weights, made = responded(folder, 2)
-    torch.save(weights | {"made": made}, folder / f"rank{os.environ['RANK']}.pt")
+    folder = Path(sys.argv[1])
+    model, cells = trained(folder / "embedding", 2)
+    embedding = model.net.state_dict() | {"made": torch.from_numpy(model.embed(cells))}
+    weights, made = responded(folder / "response", 2)
+    tasks = {"embedding": embedding, "response": weights | {"made": made}}
+    torch.save(tasks, folder / f"rank{os.environ['RANK']}.pt")
