@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from stedm.tissue import Section
 
 SEED = 7
-TISSUE = SimulationConfig(sections=3, cells=400)
+TISSUE = SimulationConfig(sections=3, cells=700)  # fewer leave holes
 CONFIG = Config(seed=SEED, simulation=TISSUE)
 CONFIG = replace(  # short runs: two minutes for everything
     CONFIG,
