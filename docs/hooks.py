@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,20 @@ def entries(package: str) -> str:
         return "\n\n".join(
             f"::: {package}.{name}\n    options: {{show_root_full_path: true}}" for name in modules
         )
+    places = {name: f"{package}.{homes[name]}" for name in root.__all__}
+    for one in [getattr(root, name) for name in root.__all__]:
+        places |= {name: home for name, home in inner(one).items() if name not in places}
     return "\n\n".join(
-        f"::: {package}.{homes[name]}.{name}\n    options: {{show_root_full_path: false}}"
-        for name in root.__all__
+        f"::: {home}.{name}\n    options: {{show_root_full_path: false}}" for name, home in places.items()
     )
+
+
+def inner(one: Any) -> dict[str, str]:
+    """The dataclasses that are defaults of a dataclass's fields, and theirs: settings of settings, and their modules."""
+    found: dict[str, str] = {}
+    for field in fields(one) if isinstance(one, type) and is_dataclass(one) else ():
+        made = field.default_factory() if field.default_factory is not MISSING else field.default
+        if is_dataclass(made) and not isinstance(made, type):
+            kind = type(made)
+            found |= {kind.__name__: kind.__module__} | inner(kind)
+    return found

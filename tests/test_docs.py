@@ -124,7 +124,11 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     assert {path.name: found for path, text in made.items() if (found := FETCHED.findall(text))} == {}
     styles = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.css"))
     assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", styles)
-    assert 'id="stedm.learning.fit"' in made[tmp_path / "site/reference/stedm.html"]
+    reference = made[tmp_path / "site/reference/stedm.html"]
+    assert 'id="stedm.learning.fit"' in reference
+    assert (
+        "<td>neighbours in expression over which a query" in reference
+    )  # the comment of a setting of a setting
 
 
 def test_the_citation_says_what_is_released() -> None:
