@@ -54,7 +54,7 @@ def entries(package: str) -> str:
 
 
 def inner(one: Any) -> dict[str, str]:
-    """The dataclasses that are defaults of a dataclass's fields, and theirs: settings of settings, and their modules."""
+    """The dataclasses that are defaults of a dataclass's fields, and theirs: settings of settings, with modules."""
     found: dict[str, str] = {}
     for field in fields(one) if isinstance(one, type) and is_dataclass(one) else ():
         made = field.default_factory() if field.default_factory is not MISSING else field.default
