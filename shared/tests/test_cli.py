@@ -187,15 +187,6 @@ def test_what_exists_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
         cli.refuse_existing(tmp_path / "link")
 
 
-def test_a_package_without_verbs_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    app = cli.nothing_yet("stub", "Great things")
-    assert cli.run(app, ["--help"]) == 0
-    assert "does nothing yet" in capsys.readouterr().out
-    for words in ([], ["train", "--data", "t.csv"]):
-        assert cli.run(app, words) == 1
-        assert capsys.readouterr().err == "stub: does nothing yet; see its README\n"
-
-
 def shows(out: Path) -> Story:
     (out / "picture.svg").write_text("<svg/>")
     picture = Picture(path=out / "picture.svg", caption="c", alt="nothing at all")

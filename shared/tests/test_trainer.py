@@ -113,6 +113,17 @@ def test_nothing_to_resume_begins(run, tmp_path):
     assert run(tmp_path, resume=True)[1].step.iloc[-1] == 12
 
 
+def test_memory_that_does_not_suffice_names_the_batch_size(Line, run, tmp_path):
+    class Large(Line):
+        def training_step(self, batch, index):
+            return super().training_step(batch, index) + torch.empty(2**56).sum()
+
+    with pytest.raises(
+        RuntimeError, match=r"^out of memory \(asked for .*\): lower batch_size, or use a device"
+    ):
+        run(tmp_path, Large())
+
+
 def test_a_schedule_is_stepped_every_step(Line, run, tmp_path):
     class Scheduled(Line):
         def configure_optimizers(self):

@@ -96,19 +96,6 @@ def app(name: str, help: str) -> typer.Typer:
     return made
 
 
-def nothing_yet(name: str, promise: str) -> typer.Typer:
-    """The command line of a package without verbs: says so in `--help`, by RuntimeError (exit code 1) else."""
-    made = typer.Typer(name=name, rich_markup_mode=None, add_completion=False)
-    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-    @made.command(help=f"{promise}: does nothing yet.", context_settings=anything)
-    def nothing() -> None:
-        message = "does nothing yet; see its README"
-        raise RuntimeError(message)
-
-    return made
-
-
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line; every fault becomes one line on stderr. arguments: None: the process's."""
     name = str(app.info.name)

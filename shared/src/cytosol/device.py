@@ -110,9 +110,7 @@ def memory_report(device: torch.device) -> str:
 
 
 @contextmanager
-def out_of_memory_hint(
-    error: type[Exception] = RuntimeError, *, key: str = "train.batch_size"
-) -> Iterator[None]:
+def out_of_memory_hint(error: type[Exception] = RuntimeError, *, key: str = "batch_size") -> Iterator[None]:
     """Turn any out-of-memory inside (CUDA, MPS, CPU, numpy) into one line of `error` that names `key`.
 
     Everything else passes unchanged. error: an exception that takes one text.

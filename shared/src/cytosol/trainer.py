@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from cytosol import ranks
 from cytosol.checkpoints import CheckpointError, Checkpoints
-from cytosol.device import pick_device, pick_precision
+from cytosol.device import out_of_memory_hint, pick_device, pick_precision
 from cytosol.interrupts import Interrupts, TrainingInterrupted
 from cytosol.optimizers import adamw, cosine_warmup
 from cytosol.options import TrainerOptions
@@ -68,8 +68,8 @@ def fit(
     `ema_decay`), else the last ones.
     resume: continue the run in `out`, bit for bit; begin where there is none. force: drop the run in `out`.
     Raises ValueError (of directories CheckpointError) for unusable data, options or directories before any step;
-    TrainingDiverged for a NaN or infinite loss; TrainingInterrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM, a
-    checkpoint saved.
+    TrainingDiverged for a NaN or infinite loss; RuntimeError where memory does not suffice, naming the batch size;
+    TrainingInterrupted (a KeyboardInterrupt) after Ctrl-C or SIGTERM, a checkpoint saved.
     """
     out = Path(out)
     identity = _identity(module, train_data, val_data, options, seed)
@@ -83,7 +83,7 @@ def fit(
             run.load(state, module)
             LOG.info("the run in %s is complete at step %d (%s)", out, run.step, run.reason)
         else:
-            with _quiet():
+            with _quiet(), out_of_memory_hint():
                 _train(run, module, train_data, val_data, state, collate)
     run.finish(module)
     return _table(history)
