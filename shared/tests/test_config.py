@@ -138,6 +138,12 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path, key: st
     assert f"unknown key {key!r}; did you mean {hint!r}?" in refusal(tmp_path, f"{key}: 3")
 
 
+def test_a_word_for_what_is_not_read_is_refused_and_a_file_may_hold_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model.noise.low is not read here: expected drug, scale"):
+        load(Config, overrides=["model.noise.low=1"], reads=("drug", "scale"))
+    assert load(Config, file=recipe(tmp_path, "fast: true"), overrides=["drug=x"], reads=("drug",)).fast
+
+
 def test_a_key_like_nothing_is_answered_with_keys_of_its_section() -> None:
     assert "such as model.hidden" in word_refusal("model.zzzzzzzz=3")
 

@@ -57,6 +57,7 @@ def test_a_defined_medium_holds_nothing_complex() -> None:
     [
         ({"exclude": ("glocose",)}, "exclude: unknown ingredient 'glocose'; did you mean 'Glucose'"),
         ({"require": {"Nacl2": None}}, "require: unknown ingredient 'Nacl2'; did you mean 'NaCl'"),
+        ({"cap": {"NaCl": 1.0, "nacl": 3.0}}, "cap: 'NaCl' is given two amounts, the second as 'nacl'"),
         ({"cap": {"x": 1.0}}, "cap: unknown ingredient 'x'"),
         ({"exclude": ("glucose",), "require": {"Glucose": 1.0}}, "require 'Glucose': it is excluded"),
         ({"require": {"Glucose": 5.0}, "cap": {"glucose": 1.0}}, "5 g/L is more than its cap of 1 g/L"),

@@ -165,6 +165,7 @@ def test_simulate_keeps_what_is_there(sh: Shell, plate: Path) -> None:
         ("simulation.drug=3", "simulation.drugs"),
         ("simulation.drugs=none", "a whole number"),
         ("simulation.drugs=0", ">= 1"),
+        ("trainer.max_steps=3", "trainer.max_steps is not read here: expected seed, simulation"),
     ],
 )
 def test_a_bad_key_or_value_is_named_with_a_hint(sh: Shell, tmp_path: Path, word: str, said: str) -> None:
@@ -369,6 +370,7 @@ def test_fit_here_adapts_to_the_table_and_can_keep_the_model(
         (["nowhere"], "expected the directory of a trained model"),
         (["one", "two"], "expected one model directory"),
         (["sampling.draw=3"], "did you mean 'sampling.draws'?"),
+        (["train.masks=2"], "train.masks is not read here: expected seed, sampling"),
         (["--draws", "1"], "draws: expected at least 2"),
         (["--out", "no/such/folder.csv"], "does not exist"),
         (["--out", "filled.txt"], ".parquet"),

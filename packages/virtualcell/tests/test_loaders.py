@@ -480,6 +480,12 @@ def test_given_vectors_are_the_tokens(source, tmp_path):
     assert batch["src"].shape == (1, G, 5)
     assert (batch["src"][0, 3] == 2).all()
     assert any("1 genes are missing: g29" in note for note in loader.notes)
+    np.savez(tmp_path / "twice.npz", ids=np.array(["g0", "g1", "g0"]), vectors=np.ones((3, 2)))
+    refused(
+        lambda: made().fit(source, vectors=tmp_path / "twice.npz"),
+        "twice.npz",
+        "'g0' is there more than once",
+    )
     refused(lambda: made().fit(source, vectors={"g0": np.array([np.nan])}), "'g0'", "finite")
     refused(
         lambda: made().fit(source, vectors={"g0": np.array(["x"])}), "gene vectors: expected numbers", "'x'"

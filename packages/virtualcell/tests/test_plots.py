@@ -144,6 +144,18 @@ def test_the_verb_draws_maps_changes_and_scores(folder, capsys):
             "--seed: is not used with scores",
         ),
         (["plot", cells, "--truth", cells, "--out", folder / "n.png", "--seed", "1"], "--seed: is not used"),
+        (
+            ["plot", folder / "s.json", "--out", folder / "n.png", "--map", "tsne"],
+            "--map: is not used with scores",
+        ),
+        (
+            ["plot", cells, "--truth", cells, "--out", folder / "n.png", "--key", "X"],
+            "--key: is not used with",
+        ),
+        (
+            ["plot", cells, "--out", folder / "n.png", "--control-word", "x"],
+            "--control-word: is not used with",
+        ),
         (["plot", folder / "other.json", "--out", folder / "n.png"], "expected scores"),
     ):
         assert sh(*words) == 2

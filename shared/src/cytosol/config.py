@@ -24,7 +24,7 @@ from cytosol.files import write_atomically
 from cytosol.keys import describe, explain, hint, key_types, wants_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 Config = TypeVar("Config")
 
@@ -44,17 +44,28 @@ class _Setting(NamedTuple):
     source: str
 
 
-def load(cls: type[Config], *, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load(
+    cls: type[Config],
+    *,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    reads: Collection[str] | None = None,
+) -> Config:
     """The defaults of `cls`, changed by a YAML file and then by `key=value` words (dotted keys).
 
-    Raises ConfigError for a file that cannot be read, an unknown or repeated key, a value of the wrong type
-    or out of range.
+    reads: the keys and sections that the caller looks at, where not at all of them: a word for another is refused; a
+    file may be of more. Raises ConfigError for a file that cannot be read, an unknown or repeated key, a value of the
+    wrong type or out of range.
     """
     types = key_types(cls)
     settings: dict[str, _Setting] = {}
     if file is not None:
         settings |= _flatten(read(file), types, f"file {file}")
-    return _build(cls, settings | _from_words(overrides, types))
+    words = _from_words(overrides, types)
+    for key in words:
+        if reads is not None and key.partition(".")[0] not in reads:
+            _fail(COMMAND_LINE, f"{key} is not read here: expected {', '.join(reads)}")
+    return _build(cls, settings | words)
 
 
 def read(file: Path) -> dict[Any, Any]:

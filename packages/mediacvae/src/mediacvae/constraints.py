@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,11 +81,19 @@ class Constraints:
                 raise ValueError(msg)
             return name if name in ingredients else spelt[folded(name)]
 
+        def each(amounts: Mapping[str, Any], what: str) -> dict[str, Any]:
+            made: dict[str, Any] = {}
+            for name, amount in amounts.items():
+                if made.setdefault(known(name, what), amount) != amount:
+                    msg = f"{what}: {known(name, what)!r} is given two amounts, the second as {name!r}"
+                    raise ValueError(msg)
+            return made
+
         same = replace(
             self,
             exclude=tuple(dict.fromkeys(known(name, "exclude") for name in self.exclude)),
-            require={known(name, "require"): amount for name, amount in self.require.items()},
-            cap={known(name, "cap"): amount for name, amount in self.cap.items()},
+            require=each(self.require, "require"),
+            cap=each(self.cap, "cap"),
         )
         for name, amount in same.require.items():
             same._refuse_contradiction(name, amount)

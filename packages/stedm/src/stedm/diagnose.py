@@ -22,7 +22,7 @@ from cytosol.schedules import karras_sigmas
 from stedm.denoiser import skip_only
 from stedm.frames import Example, in_frame, loss_target, make_example
 from stedm.geometry import align, centre, jaccard, mean_square, rms_radius
-from stedm.sampling import LOWEST
+from stedm.options import LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

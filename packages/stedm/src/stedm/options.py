@@ -123,6 +123,10 @@ class LearnOptions:
             at_least(name, getattr(self, name), 0)
 
 
+# Last noise level before 0 [sigma_data], from where the mean is taken: below it is less than cells are apart.
+LOWEST = 0.06
+
+
 @dataclass(frozen=True, kw_only=True)
 class Walk:
     """How a refinement goes: from which noise level [sigma_data], in how many steps; `one_step` takes D there."""
@@ -135,8 +139,9 @@ class Walk:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         at_least("steps", self.steps, 1)
-        for name in ("start", "one_step", "open_loop"):
-            above(name, getattr(self, name), 0)
+        above("one_step", self.one_step, 0)
+        for name in ("start", "open_loop"):
+            above(name, getattr(self, name), LOWEST)
 
 
 def at_least(name: str, value: float, low: float) -> None:

@@ -16,6 +16,7 @@ from cytosol.samplers import heun
 from cytosol.schedules import karras_sigmas
 from stedm.frames import in_frame
 from stedm.geometry import align, centre, zero_padding
+from stedm.options import LOWEST
 from stedm.patches import collate, pieces, stitch
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from stedm.structure import StructureNet
 
 SETS = 16  # sets that the networks see at once
-# Last noise level before 0 [sigma_data], from where the mean is taken: below it is less than cells are apart.
-LOWEST = 0.06
 
 
 @dataclass(frozen=True)

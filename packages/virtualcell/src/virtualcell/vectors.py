@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ def name_vectors(names: Sequence[str], width: int) -> np.ndarray:
 def read_vectors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Vectors by gene from an npz with `ids` (g,) text and `vectors` (g, t), or one array (t,) a gene.
 
-    Raises DataError, as `read_npz`, and for ids and vectors that do not fit each other.
+    Raises DataError, as `read_npz`, for ids and vectors that do not fit each other, and for an id that is given twice.
     """
     arrays = read_npz(path)
     if set(arrays) == {"ids", "vectors"}:
@@ -42,6 +43,9 @@ def read_vectors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         if ids.ndim != 1 or ids.dtype.kind != "U" or table.ndim != 2 or len(ids) != len(table):
             shapes = f"{ids.dtype} {ids.shape} and {table.dtype} {table.shape}"
             refuse(f"{path}: expected ids (g,) of text and vectors (g, t), got {shapes}")
+        twice = [name for name, count in Counter(ids.tolist()).items() if count > 1]
+        if twice:
+            refuse(f"{path}: ids: expected each once, {twice[0]!r} is there more than once")
         return dict(zip(ids.tolist(), table, strict=True))
     return arrays
 

@@ -94,6 +94,12 @@ def speaking(things: Iterable[Thing], notes: Callable[[], list[str]]) -> Iterato
     say_all(notes()[said:])
 
 
+# Which keys a verb reads: words for others would be ignored.
+DRAWING = ("seed", "sampling")
+LEARNING = ("seed", "model", "train", "trainer")
+SIMULATING = ("seed", "simulation")
+
+
 def model_and_keys(words: list[str]) -> tuple[Path | None, list[str]]:
     """The model directory among the words, if there is one, and the `key=value` words; ValueError for two of them."""
     directories = [word for word in words if "=" not in word or Path(word).is_dir()]
@@ -105,10 +111,16 @@ def model_and_keys(words: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def recipe(
-    kind: type[AnyConfig], file: Path | None, keys: list[str], *, seed: int | None, device: str = "auto"
+    kind: type[AnyConfig],
+    file: Path | None,
+    keys: list[str],
+    *,
+    seed: int | None,
+    device: str = "auto",
+    reads: tuple[str, ...] = DRAWING,
 ) -> AnyConfig:
     """The configuration of a verb: defaults, the recipe's file, the `key=value` words, --seed and --device."""
-    config = load_config(kind, file=file, overrides=keys)
+    config = load_config(kind, file=file, overrides=keys, reads=reads)
     if seed is not None:
         config = replace(config, seed=seed)
     if device != "auto":

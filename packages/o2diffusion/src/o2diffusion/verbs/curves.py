@@ -69,7 +69,8 @@ def impute(
             raise ValueError(msg)
         cli.refuse_existing(fit_out, force=force, resume=resume)
     model = common.the_model(directory, device, None if fit_here else smiles)
-    chosen = models.plan(config, keys, seed=seed, device=device, start=model)
+    reads = (*common.LEARNING, *common.DRAWING) if fit_here else common.DRAWING
+    chosen = models.plan(config, keys, seed=seed, device=device, start=model, reads=reads)
     if fit_here:
         goes_on = resume and fit_out is not None
         model = models.fit(

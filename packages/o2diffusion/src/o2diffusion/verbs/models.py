@@ -50,14 +50,20 @@ def train(
 
 
 def plan(
-    file: Path | None, keys: list[str], *, seed: int | None, device: str, start: OxygenModel | None
+    file: Path | None,
+    keys: list[str],
+    *,
+    seed: int | None,
+    device: str,
+    start: OxygenModel | None,
+    reads: tuple[str, ...] = common.LEARNING,
 ) -> Config:
     """The configuration of a training run; one that begins with a model has its shape, and gentler defaults."""
     from o2diffusion.config import AdaptConfig, Config, ModelConfig
 
     if start is None:
-        return common.recipe(Config, file, keys, seed=seed, device=device)
-    chosen = common.recipe(AdaptConfig, file, keys, seed=seed, device=device)
+        return common.recipe(Config, file, keys, seed=seed, device=device, reads=reads)
+    chosen = common.recipe(AdaptConfig, file, keys, seed=seed, device=device, reads=reads)
     if chosen.model == ModelConfig():
         return replace(chosen, model=start.config.model)
     if chosen.model.resolved() != start.config.model.resolved():

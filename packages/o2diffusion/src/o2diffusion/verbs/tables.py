@@ -37,7 +37,7 @@ def simulate(
     from o2diffusion.tables import write_table
 
     cli.refuse_existing(out, force=force, resume=resume)
-    chosen = common.recipe(Config, config, overrides, seed=seed)
+    chosen = common.recipe(Config, config, overrides, seed=seed, reads=common.SIMULATING)
     if resume and (out / common.RECIPE).exists():
         common.say(f"{out} is there and complete: nothing to do (--force makes it anew)")
         return

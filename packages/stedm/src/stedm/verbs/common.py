@@ -5,7 +5,7 @@ Nothing heavy is imported before a verb runs.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,11 +48,23 @@ def say_all(notes: Iterable[str]) -> None:
         say(f"note: {note}")
 
 
-def recipe(file: Path | None, keys: list[str], *, seed: int | None, device: str | None = None) -> Config:
-    """The configuration of a verb: defaults, the recipe's file, the `key=value` words, --seed and --device."""
+def recipe(
+    file: Path | None,
+    keys: list[str],
+    *,
+    seed: int | None,
+    device: str | None = None,
+    simulates: bool = False,
+) -> Config:
+    """The configuration of a verb: defaults, the recipe's file, the `key=value` words, --seed and --device.
+
+    simulates: the verb reads `simulation` and not what `train` reads; ValueError for words that it would ignore.
+    """
     from stedm.config import Config
 
-    config = load_config(Config, file=file, overrides=keys)
+    sections = [field.name for field in fields(Config) if field.name != "simulation"]
+    reads = ["seed", "simulation"] if simulates else sections
+    config = load_config(Config, file=file, overrides=keys, reads=reads)
     if device not in (None, "auto"):
         config = replace(config, trainer=replace(config.trainer, device=device))
     return config if seed is None else replace(config, seed=seed)

@@ -22,7 +22,7 @@ def simulate(
 
     cli.refuse_existing(out, force=force)
     common.writable(out, ".h5ad")
-    chosen = common.recipe(config, overrides, seed=seed)
+    chosen = common.recipe(config, overrides, seed=seed, simulates=True)
     cells = make(chosen.simulation, seed=chosen.seed)
     h5ad.write(cells, out)
     typer.echo(f"{out}: {cells.n_obs} cells of {chosen.simulation.sections} sections x {cells.n_vars} genes")

@@ -132,6 +132,15 @@ def unused(words: Mapping[str, object], with_: str) -> None:
             raise ValueError(msg)
 
 
+def untold(context: typer.Context, names: Iterable[str], with_: str) -> None:
+    """The same of options that have a default: those that were given. names: of the verb's parameters."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            msg = f"{parameter.opts[0]}: is not used with {with_}"
+            raise ValueError(msg)
+
+
 def meta(files: Iterable[Path], seed: int) -> dict[str, object]:
     """What was compared, for whoever reads the numbers later: files by name, or by path where two have one name."""
     from virtualcell import __version__

@@ -24,6 +24,7 @@ Picture = Annotated[Path, typer.Option("--out", metavar="FIG", help="Picture: .p
 
 def plot(
     *,
+    context: typer.Context,
     file: What,
     truth: common.Truth = None,
     control: common.Control = None,
@@ -50,13 +51,16 @@ def plot(
     if file.suffix == ".json":
         given = {"--truth": truth, "--control": control, "--color": color}
         common.unused(given | {"--condition-key": condition_key, "--seed": seed}, "scores")
+        common.untold(context, ("key", "kind", "context_key", "control_word"), "scores")
         figure = _scores(file)
     elif truth is not None:
         common.unused({"--color": color, "--seed": seed}, "predicted cells")
+        common.untold(context, ("key", "kind"), "predicted cells")
         files = [file, truth] + ([] if control is None else [control])
         figure = _changes(file.stem, common.compared(files, condition_key, context_key, control_word))
     else:
         common.unused({"--control": control}, "an embedding")
+        common.untold(context, ("control_word",), "an embedding")
         wanted = color or [context_key, *(CONDITION_KEYS if condition_key is None else [condition_key])]
         figure = _map(file, key, wanted, kind, 0 if seed is None else seed, told=bool(color))
     typer.echo(str(save(figure, out)))
