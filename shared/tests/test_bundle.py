@@ -231,7 +231,7 @@ def test_foreign_manifests(tmp_path):
     refused(root, "altered")
     (root / MANIFEST).write_bytes(good)
     refused(root, "'net' of pkg", "other, some", "the package that wrote it", kinds={"some", "other"})
-    refused(root, "'net' of pkg", "pkg.some", "name one of these", kinds={"pkg.some"})
+    refused(root, "'net' of pkg", "pkg.some", "give a model of such a kind", kinds={"pkg.some"})
 
 
 def test_weights_that_are_not_what_the_manifest_lists(tmp_path):

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from virtualcell.counting import overdispersion, rates_of
 from virtualcell.metrics import pearson
-from virtualcell.transport import moved
+from virtualcell.transport import lifted, moved
 from virtualcell.writing import log_per
 
 
@@ -88,3 +88,21 @@ def test_nothing_changes_where_nothing_is_predicted():
     counts, before = moving()
     made = moved(counts, before, before.copy(), np.full(60, 0.3), generator=np.random.default_rng(0))
     assert (made != counts).nnz == 0
+
+
+def test_a_gene_that_is_nearly_off_is_turned_on_in_more_cells_and_not_a_hundredfold_in_one():
+    rng = np.random.default_rng(0)
+    means = np.linspace(
+        0.02, 3.0, 40
+    )  # of log values; the share of cells that express a gene rises with them
+    values = rng.normal(means / (1 - np.exp(-means)), 0.2, (400, 40)) * (
+        rng.random((400, 40)) < 1 - np.exp(-means)
+    )
+    values = np.maximum(values, 0.0)
+    after = values.mean(axis=0)
+    after[0] = 2.0
+    made = lifted(values, np.arange(400), after, generator=np.random.default_rng(1))
+    assert made[:, 0].mean() == pytest.approx(2.0, abs=0.02)
+    assert (made[:, 0] > 0).mean() == pytest.approx(1 - np.exp(-2.0), abs=0.08)
+    assert made.max() < values.max() + 1
+    np.testing.assert_allclose(made[:, 1:], values[:, 1:], atol=1e-9)

@@ -128,7 +128,8 @@ def test_the_verb_draws_maps_changes_and_scores(folder, capsys):
     assert sh("plot", cells, "--truth", cells, "--out", folder / "change.svg") == 0
     assert sh("evaluate", "--pred", cells, "--truth", cells, "--json", folder / "s.json") == 0
     assert sh("plot", folder / "s.json", "--out", folder / "scores.pdf") == 0
-    for name in ("map.png", "change.svg", "scores.pdf"):
+    assert sh("plot", folder / "s.json", folder / "s.json", "--out", folder / "both.png") == 0
+    for name in ("map.png", "change.svg", "scores.pdf", "both.png"):
         assert (folder / name).stat().st_size > 3000
     capsys.readouterr()
     (folder / "other.json").write_text(json.dumps({"rows": 5}))
@@ -155,6 +156,14 @@ def test_the_verb_draws_maps_changes_and_scores(folder, capsys):
         (
             ["plot", cells, "--out", folder / "n.png", "--control-word", "x"],
             "--control-word: is not used with",
+        ),
+        (
+            ["plot", cells, folder / "s.json", "--out", folder / "n.png"],
+            "expected one file, or several of scores",
+        ),
+        (
+            ["plot", cells, "--truth", cells, "--control", "ctrl", "--out", folder / "n.png"],
+            "their word is --control-word",
         ),
         (["plot", folder / "other.json", "--out", folder / "n.png"], "expected scores"),
     ):

@@ -130,7 +130,9 @@ def test_raw_log_and_normalised_are_recognised_and_said():
         source = open_cells(made(matrix=x.astype(np.float32)))
         assert source.about.kind == kind
     source = open_cells(made(matrix=np.log1p(1e4 * shares).astype(np.float32)))
-    assert "log1p of counts per 10,000" in source.notes[0]
+    assert source.notes[0].endswith("(log1p of counts per 10,000)")
+    raw = open_cells(made(matrix=np.log1p(counts).astype(np.float32)))
+    assert "they look like log1p of raw counts: give the counts" in raw.notes[0]
     refused(
         lambda: open_cells(made(matrix=np.log1p(counts)), kind="counts"),
         "cell c",

@@ -122,7 +122,7 @@ def load_bundle(path: str | os.PathLike[str], *, kinds: Collection[str]) -> Bund
     if manifest["kind"] not in kinds:
         known, package = ", ".join(sorted(kinds)), manifest["package"]
         ours = all(kind.partition(".")[0] == package for kind in kinds)
-        next_ = "name one of these" if ours else "open it with the package that wrote it"
+        next_ = "give a model of such a kind" if ours else "open it with the package that wrote it"
         msg = (
             f"{root / MANIFEST}: model kind '{manifest['kind']}' of {package} is not one of {known}; {next_}"
         )

@@ -33,7 +33,7 @@ def grid(
     width = max(columns * PANEL + 0.9 + 1.3 * bar, 6.4)
     head, text = fill(title, int(width / LETTER)), fill(note, int(width / SMALL_LETTER))
     lines = 0.28 * (head.count("\n") + 1) + 0.18 * (text.count("\n") + 2)  # [inch]
-    figure = Figure(figsize=(width, rows * (PANEL + 0.85) + lines), layout="constrained", dpi=130)
+    figure = Figure(figsize=(width, rows * (PANEL + 1.2) + lines), layout="constrained", dpi=130)
     figure.get_layout_engine().set(h_pad=0.1, hspace=0.04)  # type: ignore[union-attr]
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(head, x=0.01, ha="left")

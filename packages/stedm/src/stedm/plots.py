@@ -149,7 +149,7 @@ def _told(name: str, scores: Scores | None, cells: int) -> str:
     """The title of a panel of predicted places; measures of a section too small for them are a dash."""
     if scores is None:
         return f"{name}\n{cells:,} cells"
-    chance = "" if np.isnan(scores.floor) else f" (chance {scores.floor:.2f})"
+    chance = "" if np.isnan(scores.floor) else f" (chance {scores.floor:.2g})"
     return f"{name}\nJaccard@10 {_number(scores.jaccard10)}{chance}\nerror {_number(scores.rmse)}"
 
 

@@ -35,5 +35,8 @@ def nearest_first(name: str, known: Iterable[str]) -> list[str]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a name that is not known: the nearest one, or what there is."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    longer = [
+        one for one in names if name and name.lower() in one.lower()
+    ]  # typed in part: CD14 of CD14+Mono
+    near = longer[:1] or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"there is {few(names)}"

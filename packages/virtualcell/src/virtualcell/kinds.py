@@ -79,7 +79,16 @@ def recognised(
         )
     kind = found if declared == "auto" else declared
     total = per_of(sample) if kind == "log" else 0.0
-    return kind, total, f"{where}: {_SAYS[kind]}" + (f" (log1p of counts per {total:,.0f})" if total else "")
+    more = f" (log1p of counts per {total:,.0f})" if total else ""
+    if kind == "log" and not total and _raw(sample):
+        more = ": they look like log1p of raw counts: give the counts, or log1p of counts per 10,000"
+    return kind, total, f"{where}: {_SAYS[kind]}{more}"
+
+
+def _raw(sample: sparse.csr_matrix) -> bool:
+    """Whether log values are of whole counts that were not brought to a total."""
+    counts = np.expm1(sample.data.astype(np.float64))
+    return bool((np.abs(counts - np.rint(counts)) < 1e-3 * np.maximum(counts, 1)).all())
 
 
 def _hint(kind: Kind) -> str:

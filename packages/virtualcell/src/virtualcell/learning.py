@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from virtualcell.response_config import ResponseConfig
     from virtualcell.row_model import Biology
     from virtualcell.rows import Lesson
+
+LOG = logging.getLogger(__name__)
 
 
 def learn(
@@ -65,6 +68,7 @@ def _correction(
         return Correction(None, (), share)
     nets = []
     for member in range(config.network.members if config.network.use else 0):
+        LOG.info("network %d of %d", member + 1, config.network.members)
         run = out / f"member_{member}"
         seed = config.seed * 1000 + member
         nets.append(fit_net(taught, biology, config, out=run, seed=seed, resume=resume))

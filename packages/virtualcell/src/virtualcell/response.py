@@ -26,7 +26,7 @@ from virtualcell.pathways import GeneSets, read_gene_sets
 from virtualcell.populations import canonical, condition_column, done_to, log_values, populations_of
 from virtualcell.predictor import ResponseModel
 from virtualcell.sources import CellSource, open_cells
-from virtualcell.transport import moved
+from virtualcell.transport import lifted, moved
 from virtualcell.writing import predicted_cells
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ class Responder:
         untouched and of this context. context: its name; without one it is taken as new.
         cells: how many, drawn from those given, each as often as the others; twice as many without: a prediction need
         not be short of cells. controls: the untouched cells too, with the control's word, behind the others: tools that
-        compare the two want them in one file. From counts come counts; from log values each cell moves by the
-        predicted change, and zeros stay. Raises DataError:
-        an unknown perturbation, none of the genes, no untouched cells.
+        compare the two want them in one file. From counts come counts; from log values come log values, a gene that
+        rises turned on in more cells. Raises DataError: an unknown perturbation, none of the genes, no untouched cells.
         """
         source = data if isinstance(data, CellSource) else open_cells(data)
         control = self.model.seen.populations.control
@@ -250,9 +249,7 @@ class _Rest:
         before = self.values.mean(axis=0)
         if self.counts is not None:
             return moved(self.counts[rows], before, after, dispersion, generator=generator)
-        expressed = self.values > 0
-        lift = (after - before) / np.maximum(expressed.mean(axis=0), 1e-9)  # of the expressed values alone
-        return sparse.csr_matrix(np.maximum(self.values[rows] + expressed[rows] * lift, 0.0))
+        return sparse.csr_matrix(lifted(self.values, rows, after, generator=generator))
 
 
 def _numbered(n: int) -> np.ndarray:

@@ -59,3 +59,27 @@ def _moved(
     some = quantile > p_new**r
     made[some] = stats.nbinom.ppf(quantile[some], r[some], p_new[some])
     return made
+
+
+def lifted(
+    values: np.ndarray, rows: np.ndarray, after: np.ndarray, *, generator: np.random.Generator
+) -> np.ndarray:
+    """Log values (r, g) of untouched cells as the perturbation leaves them, where counts are not known.
+
+    values (n, g): of all untouched cells; rows (r,): which of them are moved; after (g,): the predicted mean. A gene
+    that rises is turned on in so many more cells as express a gene of that mean among the untouched ones; what is
+    expressed is then shifted to the mean, never below 0.
+    """
+    before, there = values.mean(axis=0), (values > 0).mean(axis=0)
+    order = np.argsort(before, kind="stable")
+    usual = np.interp(after, before[order], np.maximum.accumulate(there[order]))
+    more = np.where(after > before, np.maximum(usual - there, 0.0), 0.0)
+    made = values[rows]
+    on = (made <= 0) & (generator.random(made.shape) < more / np.maximum(1 - there, 1e-9))
+    level = after / np.maximum(there + more, 1e-9)  # of a cell that expresses the gene
+    spread = np.where(made > 0, made - before / np.maximum(there, 1e-9), 0.0).std(axis=0)
+    drawn = level + spread * generator.standard_normal(made.shape)
+    made = np.where(on, np.maximum(drawn, 0.1 * level), made)
+    expressed = made > 0
+    lift = (after - made.mean(axis=0)) / np.maximum(expressed.mean(axis=0), 1 / len(made))
+    return np.maximum(made + expressed * lift, 0.0)

@@ -61,7 +61,7 @@ def plot(
     drawn = _Drawing(made.name, laid, tissue, unit)
     if folder:
         out.mkdir(exist_ok=True)
-        for name, figure in drawn.all(color):
+        for name, figure in list(drawn.all(color)):  # all or none is written
             typer.echo(str(save(figure, out / f"{name}.png")))
     else:
         typer.echo(str(save(drawn.one(color), out)))

@@ -119,6 +119,9 @@ def compared(files: Sequence[Path], key: str | None, context_key: str, control_w
     """Predicted, real and (where there is a third file) control cells, with the columns that name what they are."""
     from virtualcell.comparison import Keys
 
+    if len(files) > 2 and files[2].suffix not in (".h5ad", ".zarr"):
+        msg = f"--control: expected a file of control cells, {CELLS}, got {files[2]}; their word is --control-word"
+        raise ValueError(msg)
     predicted, truth, *control = (cells_of(file) for file in files)
     keys = Keys(condition_key(truth, key), context_key, control_word)
     return predicted, truth, control[0] if control else None, keys

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 DEMO = Path("runs/demo/virtualcell")
 MOST = 5000  # cells of a map
-What = Annotated[Path, typer.Argument(metavar="FILE", help="Scores (.json), predicted or embedded cells.")]
+What = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="Scores (.json; of several in one picture), predicted or embedded cells."
+    ),
+]
 Picture = Annotated[Path, typer.Option("--out", metavar="FIG", help="Picture: .png, .svg, .pdf.")]
 
 
 def plot(
     *,
     context: typer.Context,
-    file: What,
+    files: What,
     truth: common.Truth = None,
     control: common.Control = None,
     color: Annotated[
@@ -48,16 +53,21 @@ def plot(
 
     cli.refuse_existing(out, force=force)
     common.writable(out, *SUFFIXES)
-    if file.suffix == ".json":
+    file = files[0]
+    scores = [one.suffix == ".json" for one in files]
+    if len(files) > 1 and not all(scores):
+        msg = f"{', '.join(map(str, files))}: expected one file, or several of scores (.json)"
+        raise ValueError(msg)
+    if scores[0]:
         given = {"--truth": truth, "--control": control, "--color": color}
         common.unused(given | {"--condition-key": condition_key, "--seed": seed}, "scores")
         common.untold(context, ("key", "kind", "context_key", "control_word"), "scores")
-        figure = _scores(file)
+        figure = _scores(files)
     elif truth is not None:
         common.unused({"--color": color, "--seed": seed}, "predicted cells")
         common.untold(context, ("key", "kind"), "predicted cells")
-        files = [file, truth] + ([] if control is None else [control])
-        figure = _changes(file.stem, common.compared(files, condition_key, context_key, control_word))
+        cells = [file, truth] + ([] if control is None else [control])
+        figure = _changes(file.stem, common.compared(cells, condition_key, context_key, control_word))
     else:
         common.unused({"--control": control}, "an embedding")
         common.untold(context, ("control_word",), "an embedding")
@@ -66,22 +76,29 @@ def plot(
     typer.echo(str(save(figure, out)))
 
 
-def _scores(file: Path) -> Figure:
-    """Of what `evaluate` wrote."""
+def _scores(files: list[Path]) -> Figure:
+    """Of what `evaluate` wrote; what is in several files is drawn once."""
     import pandas as pd
 
     from virtualcell.plots import plot_methods
 
-    try:
-        rows = pd.DataFrame(json.loads(file.read_text(encoding="utf-8"))["rows"])
-        index = ["dataset", "task", "method"]
-        table = rows.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
-    except (KeyError, TypeError, ValueError) as fault:
-        msg = (
-            f"{file}: expected scores as `virtualcell evaluate` writes them ({type(fault).__name__}: {fault})"
-        )
-        raise ValueError(msg) from None
-    return plot_methods(table, title=f"{file.stem}: methods beside the truth")
+    index = ["dataset", "task", "method"]
+    tables = []
+    for file in files:
+        try:
+            tables.append(
+                pd.DataFrame(json.loads(file.read_text(encoding="utf-8"))["rows"])[
+                    [*index, "metric", "value"]
+                ]
+            )
+        except (KeyError, TypeError, ValueError) as fault:
+            what = "expected scores as `virtualcell evaluate` writes them"
+            msg = f"{file}: {what} ({type(fault).__name__}: {fault})"
+            raise ValueError(msg) from None
+    rows = pd.concat(tables).drop_duplicates([*index, "metric"])
+    table = rows.pivot_table(index=index, columns="metric", values="value", sort=False).reset_index()
+    name = ", ".join(file.stem for file in files)
+    return plot_methods(table, title=f"{name}: methods beside the truth")
 
 
 def _changes(name: str, cells: common.Compared) -> Figure:
@@ -104,6 +121,9 @@ def _map(file: Path, key: str, colors: list[str], kind: str, seed: int, *, told:
 
     source = common.cells_of(file)
     about = source.about
+    if not about.obsm:
+        msg = f"{file}: expected embedded cells (`embed`), there is nothing in obsm; predicted ones need --truth"
+        raise ValueError(msg)
     points = about.array(key)
     rows = np.arange(len(points))
     if len(rows) > MOST:
