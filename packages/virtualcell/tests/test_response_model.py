@@ -13,7 +13,7 @@ import pytest
 
 from cytosol.bundle import BundleError
 from cytosol.options import TrainerOptions
-from virtualcell import bases
+from virtualcell import bases, learning
 from virtualcell.experience import experience
 from virtualcell.faults import DataError
 from virtualcell.known import Known
@@ -174,6 +174,27 @@ def test_log_values_stay_log_values_and_have_the_predicted_mean(data, sets, tmp_
     made = made.X.toarray()
     assert made.max() < 1.5 * np.asarray(logged.X).max()
     np.testing.assert_allclose(made.mean(axis=0), np.maximum(after, 0), atol=0.15)
+
+
+def test_trials_are_not_repeated_by_resume_and_are_for_other_data(data, tmp_path, monkeypatch):
+    asked = []
+    real = learning.held_share
+    monkeypatch.setattr(learning, "held_share", lambda *words: asked.append(1) or real(*words))
+    config = replace(QUICK, network=RowNetOptions(use=False))
+
+    def share(cells, **words):
+        made = fit_responder(cells, config, out=tmp_path, context_key="cell_type", **words)
+        return made.model.facts["held_out_share"]
+
+    first = share(data)
+    assert share(data, resume=True) == first
+    assert len(asked) == 1
+    other = data[np.arange(data.n_obs) % 7 != 0].copy()
+    share(other, resume=True)
+    assert len(asked) == 2
+    (tmp_path / "held_out.json").write_text("{")
+    share(data, resume=True)
+    assert len(asked) == 3
 
 
 def test_data_without_perturbed_cells_is_refused(data, tmp_path):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytosol import ranks
+from cytosol.files import write_atomically
 from virtualcell.correcting import BELIEVED, Correction, held_share
 from virtualcell.predictor import ResponseModel
 from virtualcell.row_trees import fit_trees
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from virtualcell.row_model import Biology
     from virtualcell.rows import Lesson
 
+HELD_OUT = "held_out.json"  # beside the runs of networks: what the trials said, so that --resume need not repeat them
 LOG = logging.getLogger(__name__)
 
 
@@ -63,7 +68,15 @@ def _correction(
         )
 
     words = [biology.of_context.get(lesson.context, {}) for lesson in taught]
-    share = held_share(taught, words, trees if config.trees.use else network)
+    kept = out / HELD_OUT
+    fit = trees if config.trees.use else network
+    share = _kept_share(kept, taught, config) if resume else None
+    if share is None:
+        share = held_share(taught, words, fit)
+        if ranks.first():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            told = {"of": _fingerprint(taught, config), "share": share}
+            write_atomically(kept, json.dumps(told).encode())
     if share < BELIEVED:
         return Correction(None, (), share)
     nets = []
@@ -73,3 +86,23 @@ def _correction(
         seed = config.seed * 1000 + member
         nets.append(fit_net(taught, biology, config, out=run, seed=seed, resume=resume))
     return Correction(trees(taught).trees if config.trees.use else None, tuple(nets), share)
+
+
+def _kept_share(path: Path, taught: Sequence[Lesson], config: ResponseConfig) -> float | None:
+    """What trials of the very same lessons have said before; None where there is nothing of the kind."""
+    try:
+        told = json.loads(path.read_bytes())
+        return float(told["share"]) if told["of"] == _fingerprint(taught, config) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(taught: Sequence[Lesson], config: ResponseConfig) -> str:
+    """Of lessons and settings: other ones have another."""
+    found = hashlib.sha256(repr(config).encode())
+    for lesson in taught:
+        found.update(f"{lesson.context} {lesson.weight!r}".encode())
+        for array in (lesson.delta, lesson.error, *vars(lesson.rows).values()):
+            if isinstance(array, np.ndarray):
+                found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
