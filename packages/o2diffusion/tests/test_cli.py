@@ -636,6 +636,8 @@ def test_plot_refuses_what_does_not_belong_together(
     one_line(sh, "missing q05")
     assert sh(*words, "--series", "drug00") == 2
     one_line(sh, "--series", "did you mean 'drug001'?")
+    assert sh(*words, "--series", "UG0") == 2
+    one_line(sh, "--series", "did you mean 'drug000' or 'drug001'")
 
 
 # --- the demo

@@ -63,6 +63,18 @@ def test_events_are_listed_once_with_their_conditions():
     ]
 
 
+def test_doubtful_clocks_and_units_stand_in_place_of_nothing_suspicious():
+    events = pd.DataFrame({"experiment_id": "p", "time_h": [1.0, 2.0], "kind": "media_change"})
+    notes = []
+    text = describe(read_conditions(frame(unit="parsec", extra=1), events, notes=notes), notes)
+    assert "nothing suspicious" not in text
+    odd, rest = text.split("\nsuspicious\n")[1].split("\nnotes\n")
+    assert "very start of their record" in odd
+    assert "units not known here" in odd
+    assert rest == "  DataFrame: columns not used: extra"
+    assert "\nreplicates  1 condition with 1\n" in text
+
+
 def test_facts_are_json_and_the_text_is_compact():
     conditions = pd.concat([frame(experiment_id=f"p{i}", drug=f"D{i}") for i in range(40)])
     notes = []

@@ -79,7 +79,7 @@ def test_events_of_nothing_in_the_data_are_left_out_or_refused_where_none_fits(r
     keys, notes = [("p", "s"), ("p", "t"), ("r", "u")], []
     table = read_events(frame([["p", "s", 0.0, "flush"], row]), [])
     table.check(keys, notes)
-    assert notes == [f"1 events of ids that the data does not have: left out ({row[1] or row[0]})"]
+    assert notes == [f"1 event of ids that the data does not have: left out ({row[1] or row[0]})"]
     with pytest.raises(DataError, match=words) as caught:
         read_events(frame([row]), []).check(keys, [])
     assert "row 0" in str(caught.value)

@@ -132,6 +132,19 @@ def test_more_than_twelve_conditions_are_cut_and_said(filled):
     assert "first 12 of 14" in figure.get_suptitle()
 
 
+def test_panels_that_would_be_called_alike_name_what_differs(condition):
+    def titles(*fields):
+        figure = plots.plot_curves([condition([0.0, 1.0], [1.0, 2.0], **one) for one in fields])
+        return [ax.get_title(loc="left") for ax in figure.axes]
+
+    a, b, c = ({"drug": "A", "series_id": s} for s in ("s1", "s2", "s3"))
+    assert titles(a, b, c | {"drug": "B"}) == ["A, s1", "A, s2", "B"]
+    assert titles(a, a) == ["A", "A"]  # parts of one series: the ids do not tell them apart
+    assert titles(a, a | {"experiment_id": "f"}) == ["A, e", "A, f"]
+    long = "a drug whose name alone fills its panel"
+    assert titles(a | {"drug": long}, b | {"drug": long}, c) == ["s1", "s2", "A"]
+
+
 def test_an_ec50_interval_beyond_the_axis_has_an_arrow(fits):
     within = plots.plot_doses(fits[:1]).axes[0]
     far = replace(fits[0], ec50_um=np.geomspace(0.5, 1e4, len(fits[0].ec50_um)))

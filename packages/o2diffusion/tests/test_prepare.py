@@ -68,8 +68,8 @@ def test_a_plate_becomes_a_long_table(files):
     assert set(table["experiment_id"]) == {"plate7"}
     said = "\n".join(notes)
     for words in (
-        "1 wells excluded by the map: A3",
-        "1 wells not in the map, left out: C1",
+        "1 well excluded by the map: A3",
+        "1 well not in the map, left out: C1",
         "1 values saturated",
         "Temp",
     ):
@@ -93,7 +93,7 @@ def test_lines_around_semicolons_decimal_commas_dates_and_old_encodings(files):
     np.testing.assert_array_equal(table["time_h"].unique(), [0, 0.5, 1])
     np.testing.assert_array_equal(table.loc[table["well"] == "A1", "oxygen"], [90.5, 80.5, 70.5])
     said = "\n".join(notes)
-    for words in ("3 lines above", "decimal commas", "1 lines below", "31.12.2025 23:30:00", "Windows-1252"):
+    for words in ("3 lines above", "decimal commas", "1 line below", "31.12.2025 23:30:00", "Windows-1252"):
         assert words in said
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from o2diffusion.tables import DataError, nearest, suffix_of, write_table
+from o2diffusion.tables import DataError, count, nearest, suffix_of, write_table
 
 FRAME = pd.DataFrame({"drug": ["None", "a,b"], "oxygen": [1.5, None]})
 
@@ -63,3 +63,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 def test_nearest_names_a_close_name_only():
     assert nearest("series", ["series_id", "oxygen"]) == "; did you mean 'series_id'?"
     assert nearest("zzz", ["series_id"]) == ""
+    assert nearest("urchin", ["p|squid", "respR_urchins|urchin"]) == "; did you mean 'respR_urchins|urchin'?"
+    assert nearest("URCHIN", ["z_urchin_of_the_sea", "a_urchin_of_the_sea"]).endswith(
+        "'a_urchin_of_the_sea' or 'z_urchin_of_the_sea'?"
+    )
+    assert nearest("ur", ["z_urchin"]) == ""  # two letters are in too many names
+
+
+def test_one_is_singular():
+    assert [count(n, "well") for n in (0, 1, 2, 1000)] == ["0 wells", "1 well", "2 wells", "1,000 wells"]

@@ -85,8 +85,8 @@ def beyond(axes: Axes, at: float, low: float, high: float, *, colour: str, acros
 
 
 def short(name: str) -> str:
-    """A name that fits over a panel."""
-    return name if len(name) <= 38 else name[:37] + "…"
+    """A name that fits over a panel, cut in its middle: ids and doses differ at their ends."""
+    return name if len(name) <= 38 else f"{name[:18]}…{name[-19:]}"
 
 
 def refuse_none(shown: Sequence[object], what: str) -> None:

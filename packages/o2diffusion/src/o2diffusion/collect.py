@@ -31,6 +31,7 @@ OWN = ("draw",)  # what `generate` adds, for people: its series_id tells the dra
 ONE_EXPERIMENT = "experiment"  # the experiment_id where the table has no such column
 SENTINELS = (9999.0, -9999.0, 99999.0, -99999.0)  # what loggers write for a saturated or lost sensor
 MAX_OXYGEN = 1e6  # beyond any unit's range
+UNKNOWN_UNITS = "oxygen units not known here"
 FACTS = ("drug", "concentration_um", "unit")  # what a series has one of
 HINTS = {
     "time": "hours are expected in time_h: `o2diffusion prepare` converts dates, times and other units",
@@ -245,7 +246,7 @@ class Collector:
             self._notes.append("no oxygen unit stated: results come in the unit of the table")
         unknown = [n for n in units if oxygen_unit(n) is None]
         if unknown:
-            self._notes.append(f"oxygen units not known here, kept as they are: {', '.join(unknown[:5])}")
+            self._notes.append(f"{UNKNOWN_UNITS}, kept as they are: {', '.join(unknown[:5])}")
         if len({canonical(n) for n in units}) > 1:
             self._notes.append(f"experiments in different oxygen units: {', '.join(units)}")
         drugs = self._words["drug"]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from o2diffusion.bursts import burst_starts
-from o2diffusion.collect import Collector, Series
+from o2diffusion.collect import UNKNOWN_UNITS, Collector, Series
 from o2diffusion.config import MAX_REPLICATES
 from o2diffusion.events import Events, EventTable, read_events
 from o2diffusion.tables import DataError
@@ -162,6 +162,11 @@ class _Tally:
             if names:
                 some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
                 notes.append(f"{len(names)} series with {text.format(seed=seed, count=self._rows)} ({some})")
+
+
+def is_doubt(note: str) -> bool:
+    """Whether a note of `iter_conditions` doubts a clock or a unit."""
+    return UNKNOWN_UNITS in note or any(_Tally.WORDS[kind] in note for kind in ("long", "early", "late"))
 
 
 def _condition(series: Series, table: EventTable, tally: _Tally) -> Condition:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from o2diffusion.conditions import is_doubt
+from o2diffusion.tables import count
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -156,10 +159,11 @@ def _doses(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def render(facts: dict[str, Any], most: int = 12) -> str:
     """The facts of `summarise` as text; long lists are cut after `most` lines, and that is said."""
     lines = [
-        f"{_count(facts['conditions'], 'condition')}, {facts['rows_observed']:,} values observed, "
+        f"{count(facts['conditions'], 'condition')}, {facts['rows_observed']:,} values observed, "
         f"{facts['rows_to_fill']:,} to fill; {facts['cells_without_sample']:.0%} of the cells "
         "(time x replicate) hold no sample",
-        "replicates  " + ", ".join(f"{n} conditions with {k}" for k, n in facts["replicates"].items()),
+        "replicates  "
+        + ", ".join(f"{count(n, 'condition')} with {k}" for k, n in facts["replicates"].items()),
         "",
         "experiments",
     ]
@@ -170,7 +174,7 @@ def render(facts: dict[str, Any], most: int = 12) -> str:
     lines += ["", "drugs"]
     for d in facts["doses"][:most]:
         doses = ", ".join(f"{x:g}" for x in d["doses_um"])
-        counts = f"{_count(d['conditions'], 'condition')}, {_count(d['traces'], 'trace')}"
+        counts = f"{count(d['conditions'], 'condition')}, {count(d['traces'], 'trace')}"
         stated = f"doses {doses} uM" if doses else "no dose stated"
         lines.append(f"  {d['drug'] or '(no drug)'}: {counts}, {stated}")
     lines += _cut(len(facts["doses"]) - most)
@@ -181,10 +185,13 @@ def render(facts: dict[str, Any], most: int = 12) -> str:
     }
     words["one_time"] = "one time only"
     found = [(words[k], v) for k, v in facts["suspicious"].items() if v]
-    lines += ["", "suspicious" if found else "nothing suspicious"]
+    doubts = [n for n in facts["notes"] if is_doubt(n)]
+    notes = [n for n in facts["notes"] if n not in doubts]
+    lines += ["", "suspicious" if found or doubts else "nothing suspicious"]
     lines += [f"  {text}: {len(v)} ({', '.join(v[:3])}{', ...' if len(v) > 3 else ''})" for text, v in found]
-    if facts["notes"]:
-        lines += ["", "notes", *(f"  {n}" for n in facts["notes"])]
+    lines += [f"  {n}" for n in doubts]
+    if notes:
+        lines += ["", "notes", *(f"  {n}" for n in notes)]
     return "\n".join(lines)
 
 
@@ -194,12 +201,12 @@ def _experiment_lines(name: str, e: dict[str, Any]) -> list[str]:
     spread = f", irregular ({step['p10']:.3g} to {step['p90']:.3g})" if e["irregular"] else ""
     sampling = f"every {step['median']:.3g} h{spread}" if step["median"] else "no two samples"
     lines = [
-        f"  {name}: {_count(e['conditions'], 'condition')}, {_count(e['traces'], 'trace')}, "
+        f"  {name}: {count(e['conditions'], 'condition')}, {count(e['traces'], 'trace')}, "
         f"{e['start_h']:.4g} to {e['end_h']:.4g} h, {sampling}",
         f"    oxygen {oxygen['min']:.4g} to {oxygen['max']:.4g}, median {oxygen['median']:.4g} ({unit})"
         if oxygen
         else f"    no oxygen observed ({unit})",
-        f"    {_count(gaps['count'], 'gap')} above {GAP:g} steps"
+        f"    {count(gaps['count'], 'gap')} above {GAP:g} steps"
         + (
             f", longest {gaps['longest_h']:.3g} h, {gaps['share_of_time']:.1%} of the time"
             if gaps["count"]
@@ -210,10 +217,6 @@ def _experiment_lines(name: str, e: dict[str, Any]) -> list[str]:
     times = {k: ", ".join(f"{v['time_h']:.4g}" for v in e["events"] if v["kind"] == k) for k in events}
     shown = "; ".join(f"{n} {k} ({times[k][:70]} h)" for k, n in events.items())
     return [*lines, f"    events: {shown or 'none'}"]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def _cut(more: int) -> list[str]:

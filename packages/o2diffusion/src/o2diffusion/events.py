@@ -11,7 +11,7 @@ import numpy as np
 
 from o2diffusion.chunks import Chunk, read_chunks
 from o2diffusion.columns import Vocabulary, numbers, text_codes
-from o2diffusion.tables import DataError, nearest
+from o2diffusion.tables import DataError, count, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,9 @@ class EventTable:
         names = list(dict.fromkeys(e.series or e.experiment for e in strange))
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         if len(strange) < len(self._events):
-            notes.append(f"{len(strange)} events of ids that the data does not have: left out ({some})")
+            notes.append(
+                f"{count(len(strange), 'event')} of ids that the data does not have: left out ({some})"
+            )
             return
         column = "series_id" if strange[0].series else "experiment_id"
         there = sorted({s for _, s in keys} if column == "series_id" else {e for e, _ in keys})

@@ -26,6 +26,7 @@ from o2diffusion.generating import generate_table
 from o2diffusion.imputing import Filled, add_times, impute_conditions
 from o2diffusion.model import FlexibleReplicateDiffusionModel
 from o2diffusion.tables import DataWarning
+from o2diffusion.unseen import unseen_note, unseen_responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,13 +146,16 @@ class OxygenModel:
             raise ValueError(msg)
         self.notes = []
         waiting: list[Condition] = []
+        unseen: dict[str, list[float]] = {}
         for number, condition in enumerate(iter_conditions(data, events, notes=self.notes, seed=seed)):
             waiting.append(condition if every is None else add_times(condition, every))
+            unseen.setdefault(condition.series_id, []).extend(unseen_responses(waiting[-1]))
             if len(waiting) == BATCH:
                 yield from self._impute(waiting, draws, seed + number, unknown=unknown_drug)
                 waiting = []
         if waiting:
             yield from self._impute(waiting, draws, seed, unknown=unknown_drug)
+        self.notes += unseen_note(unseen)
 
     def _impute(
         self, conditions: Sequence[Condition], draws: int, seed: int, *, unknown: bool

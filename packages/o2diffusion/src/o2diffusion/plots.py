@@ -5,6 +5,7 @@ Every function returns a matplotlib Figure; `canvas.save` writes it. Letters: n 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,9 +59,11 @@ def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = Non
     columns = 2 if len(shown) == 4 else min(3, len(shown))
     with style():
         figure, axes = panels(len(shown), title=title, columns=columns, sharey=one_unit)
-        for k, (ax, one, condition) in enumerate(zip(axes, shown, conditions, strict=True)):
+        for k, (ax, one, condition, name) in enumerate(
+            zip(axes, shown, conditions, _names(conditions), strict=True)
+        ):
             _curves(ax, condition, complete(one))
-            ax.set_title(short(_name(condition)))
+            ax.set_title(short(name))
             if k % columns == 0 or not one_unit:
                 ax.set_ylabel(oxygen_label(condition.unit))
             if k >= len(shown) - columns:
@@ -68,6 +71,24 @@ def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = Non
         most = max(range(len(axes)), key=lambda k: len(axes[k].get_legend_handles_labels()[1]))
         legend_below(figure, axes[most], 4)
     return figure
+
+
+def _names(conditions: Sequence[Condition]) -> list[str]:
+    """A name for each panel; where several would be called alike, with the series, then the experiment, that differs.
+
+    The differing part alone where both would be cut short.
+    """
+    names = [_name(c) for c in conditions]
+    for key in ("series_id", "experiment_id"):
+        own = [getattr(c, key) for c in conditions]
+        alike = defaultdict(set)
+        for name, value in zip(names, own, strict=True):
+            alike[name].add(value)
+        for k, (name, value) in enumerate(zip(list(names), own, strict=True)):
+            if len(alike[name]) > 1:
+                both = f"{name}, {value}"
+                names[k] = both if short(both) == both else value
+    return names
 
 
 def _name(condition: Condition) -> str:

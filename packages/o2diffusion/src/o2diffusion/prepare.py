@@ -10,7 +10,7 @@ import pandas as pd
 from o2diffusion.clock import hours
 from o2diffusion.plate_export import Export, is_plate_well, read_export, well_name
 from o2diffusion.plate_map import Well, read_plate_map
-from o2diffusion.tables import DataError, nearest
+from o2diffusion.tables import DataError, count, nearest
 from o2diffusion.units import oxygen_unit, to_hours, to_um
 
 FORMATS = ("wide", "long")
@@ -65,7 +65,7 @@ def prepare(
     _check_wells(export.name, used, curves, known, notes)
     if len(used) < len(wells):
         left = ", ".join(w.well for w in wells if w.exclude)
-        notes.append(f"{len(wells) - len(used)} wells excluded by the map: {left}")
+        notes.append(f"{count(len(wells) - len(used), 'well')} excluded by the map: {left}")
     experiment = experiment_id or wide.name.split(".")[0]
     parts = [_rows(experiment, w, *curves[w.well], oxygen_unit) for w in used]
     return pd.concat(parts, ignore_index=True), notes
@@ -148,13 +148,13 @@ def _without_footer(export: Export, column: str, mapped: list[str], notes: list[
         full |= np.asarray(export.frame[name].str.strip() != "", dtype=bool)
     timed = export.frame[column].str.contains(r"\d", regex=True).to_numpy()
     keep = np.flatnonzero(full | timed)
-    count = int(keep[-1]) + 1 if keep.size else 0
-    if not count:
+    kept = int(keep[-1]) + 1 if keep.size else 0
+    if not kept:
         msg = f"{export.name}: expected rows of values below the header, got none"
         raise DataError(msg)
-    if count < len(export.frame):
-        notes.append(f"{export.name}: {len(export.frame) - count} lines below the data not read")
-    return Export(export.name, export.frame.iloc[:count], export.rows[:count], export.decimal)
+    if kept < len(export.frame):
+        notes.append(f"{export.name}: {count(len(export.frame) - kept, 'line')} below the data not read")
+    return Export(export.name, export.frame.iloc[:kept], export.rows[:kept], export.decimal)
 
 
 def _long_curves(
@@ -199,7 +199,7 @@ def _check_wells(
     if missing:
         some = ", ".join(missing[:8])
         msg = (
-            f"{name}: expected the {len(used)} wells of the map, {len(missing)} missing: {some}"
+            f"{name}: expected {count(len(used), 'well')} of the map, {len(missing)} missing: {some}"
             f"{nearest(missing[0], curves)}; correct the map or set exclude"
         )
         raise DataError(msg)
@@ -209,7 +209,7 @@ def _check_wells(
     extra = [n for n in curves if n not in known]
     if extra:
         some = ", ".join(extra[:10]) + (", ..." if len(extra) > 10 else "")
-        notes.append(f"{name}: {len(extra)} wells not in the map, left out: {some}")
+        notes.append(f"{name}: {count(len(extra), 'well')} not in the map, left out: {some}")
 
 
 def _say_saturated(counted: dict[str, int], notes: list[str]) -> None:

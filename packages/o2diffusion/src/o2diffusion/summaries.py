@@ -14,6 +14,7 @@ import pandas as pd
 
 from o2diffusion.conditions import Condition
 from o2diffusion.rates import DRAWS, Blanks, consumption_rows, mean_of_replicates
+from o2diffusion.tables import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -132,7 +133,9 @@ def summarise(
         msg = f"{kind}: expected at least one replicate with samples over the window, got none of {len(left)}"
         raise ValueError(msg)
     notes = (
-        [f"{kind}: {len(left)} replicates without enough samples left out ({_some(left)})"] if left else []
+        [f"{kind}: {count(len(left), 'replicate')} without enough samples left out ({_some(left)})"]
+        if left
+        else []
     )
     d = max(DRAWS, *(len(values) for values in draws))
     keys, matrix = pd.DataFrame(rows, columns=KEYS), np.stack([np.resize(values, d) for values in draws])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+PART = 3  # letters that a part of a name has at least, to be sought in other names
 
 
 class DataError(ValueError):
@@ -44,9 +45,17 @@ def suffix_of(path: Path) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint `; did you mean 'x'?`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """A hint `; did you mean 'x'?`: the closest known name, else up to three that contain it; nothing without any."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close and len(name) >= PART:
+        close = sorted(n for n in names if name.casefold() in n.casefold())[:3]
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def count(number: int, word: str) -> str:
+    """A number and what it counts: `1 well`, `2 wells`, `1,000 wells`; of a word whose plural takes an s."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def write_table(frames: Iterable[pd.DataFrame], path: Path | str) -> int:

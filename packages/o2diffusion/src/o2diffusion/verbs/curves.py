@@ -60,6 +60,7 @@ def impute(
     """Fill every missing time of a table: mean and quantiles of joint draws, in the table's unit."""
     if not common.writable(out, draws_out, force=force, resume=resume):
         return
+    from o2diffusion.tables import count as counted
     from o2diffusion.verbs.streams import keys_of, write_filled  # loads torch: not before what may be refused
 
     directory, keys = common.model_and_keys(words)
@@ -86,7 +87,7 @@ def impute(
             f"note: no oxygen is missing in this table: {out} is a header without rows "
             "(--every H predicts at added times)"
         )
-    typer.echo(f"{out}: {rows} times filled with {count} draws")
+    typer.echo(f"{out}: {counted(rows, 'time')} filled with {count} draws")
 
 
 def generate(
@@ -111,6 +112,7 @@ def generate(
 ) -> None:
     """Generate whole curves of a condition that was not run, as a long table: one series a draw."""
     from o2diffusion.config import Config
+    from o2diffusion.tables import count as counted
     from o2diffusion.tables import write_table
 
     if not common.writable(out, events_out, force=force, resume=resume):
@@ -138,7 +140,8 @@ def generate(
     write_table([_as_series(table, drug, concentration)], out)
     if events_out is not None:
         write_table([_as_events(changes)], events_out)
-    typer.echo(f"{out}: {count} draws of {replicates} replicates, {table['time_h'].nunique()} times each")
+    each = f"{counted(replicates, 'replicate')}, {counted(table['time_h'].nunique(), 'time')} each"
+    typer.echo(f"{out}: {counted(count, 'draw')} of {each}")
 
 
 def _times(text: str) -> list[float]:

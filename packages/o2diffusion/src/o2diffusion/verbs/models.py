@@ -115,10 +115,12 @@ class _Notes(list[str]):
 
 def _told(model: OxygenModel) -> str:
     """What was learned from what, in one line."""
+    from o2diffusion.tables import count
+
     history, known = model.history, model.facts
     last = history.groupby("run", sort=False).last() if len(history) else history
     steps = ", ".join(
-        f"{int(row.step)} steps of {run} (loss {row.train_loss:.4g})" for run, row in last.iterrows()
+        f"{count(int(row.step), 'step')} of {run} (loss {row.train_loss:.4g})" for run, row in last.iterrows()
     )
-    drugs = f"{len(known.drugs)} drugs" if known.drugs else "no drugs"
+    drugs = count(len(known.drugs), "drug") if known.drugs else "no drugs"
     return f"model of {drugs}, units {', '.join(known.units) or 'not stated'}; {steps or 'no steps'}"

@@ -147,6 +147,7 @@ def _calibration(
 
     from o2diffusion.check_plots import plot_calibration
     from o2diffusion.evaluation import DRAWS, cases, model_predictions
+    from o2diffusion.tables import count
     from o2diffusion.verbs.scores import tasks_of
 
     wanted = tasks_of(tasks)
@@ -161,7 +162,7 @@ def _calibration(
     if not truth:
         msg = f"--tasks: no condition has a meaning for {tasks}"
         raise ValueError(msg)
-    title = f"Are the bands honest? Tasks {', '.join(wanted)}, {len(conditions)} conditions"
+    title = f"Are the bands honest? Tasks {', '.join(wanted)}, {count(len(conditions), 'condition')}"
     return plot_calibration(np.concatenate(draws, axis=1), np.concatenate(truth), title=title)
 
 

@@ -51,7 +51,7 @@ def profile(
     import pandas as pd
 
     from o2diffusion.config import Config
-    from o2diffusion.tables import write_table
+    from o2diffusion.tables import count, write_table
 
     if not common.writable(out, force=force, resume=resume):
         return
@@ -78,13 +78,14 @@ def profile(
         parts.append(_believed(model, drugs, concentrations, unknown=unknown_drug))
     table = pd.concat(parts, ignore_index=True)
     write_table([table], out)
-    typer.echo("\n".join([*_lines(table), f"{out}: {len(table)} profiles"]))
+    typer.echo("\n".join([*_lines(table), f"{out}: {count(len(table), 'profile')}"]))
 
 
 def _measured(data: Path, events: Path | None, *, kinds: list[str], draws: int, seed: int) -> pd.DataFrame:
     """The responses to a table's own events."""
     from o2diffusion.events import KINDS
     from o2diffusion.profiles import profile as measure
+    from o2diffusion.tables import count
 
     strange = [kind for kind in kinds if kind not in KINDS]
     if strange:
@@ -93,8 +94,8 @@ def _measured(data: Path, events: Path | None, *, kinds: list[str], draws: int, 
     found = measure(common.conditions_of(data, events, seed), kinds=kinds, draws=draws, seed=seed)
     found.insert(0, "of", "table")
     said = found.loc[found["note"] != "", "note"].str.split("; ").explode()
-    for note, count in said.value_counts(sort=False).items():
-        common.say(f"note: {count} of {len(found)} profiles: {note}")
+    for note, times in said.value_counts(sort=False).items():
+        common.say(f"note: {times} of {count(len(found), 'profile')}: {note}")
     return found
 
 

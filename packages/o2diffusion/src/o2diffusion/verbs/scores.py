@@ -105,6 +105,7 @@ def _score(
     import pandas as pd
 
     from o2diffusion.evaluation import evaluate as run
+    from o2diffusion.tables import count
 
     model = common.the_model(directory, device)
     conditions = common.conditions_of(data, events, seed)
@@ -123,7 +124,7 @@ def _score(
     common.say_all(model.facts.note_unknown((c.drug, c.concentration_um) for c in conditions))
     parts = []
     for number, task in enumerate(tasks, 1):
-        common.say(f"task {task} ({number} of {len(tasks)}), {len(conditions)} conditions")
+        common.say(f"task {task} ({number} of {len(tasks)}), {count(len(conditions), 'condition')}")
         parts.append(
             run(model.net, conditions, dataset=data.stem, tasks=[task], seed=seed, draws=draws, who=who)
         )
@@ -165,6 +166,7 @@ def report(table: pd.DataFrame) -> str:
     import pandas as pd
 
     from o2diffusion.evaluation import against_best
+    from o2diffusion.tables import count
 
     whole = table[table["source"] == "all"]
     blocks = []
@@ -172,7 +174,7 @@ def report(table: pd.DataFrame) -> str:
         wide = part.pivot_table(index="method", columns="metric", values="value", sort=False)
         shown = [c for c in COLUMNS if c in wide.columns]
         lines = [
-            f"{TITLES[str(task)]} ({part['n'].max()} conditions)",
+            f"{TITLES[str(task)]} ({count(part['n'].max(), 'condition')})",
             _line("", [COLUMNS[c] for c in shown]),
         ]
         for method in wide.index:

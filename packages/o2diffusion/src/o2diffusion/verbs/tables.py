@@ -58,11 +58,14 @@ def _made(made: Simulation, out: Path, suffix: str) -> str:
     """What a simulation holds, in one line."""
     import numpy as np
 
+    from o2diffusion.tables import count
+
     table = made.table
     empty = int(np.isnan(table["oxygen"].to_numpy(float)).sum())
     return (
-        f"{out / f'data.{suffix}'}: {table['experiment_id'].nunique()} experiments, {table['series_id'].nunique()} "
-        f"series, {len(table)} rows, {empty} of them without oxygen; {len(made.events)} events"
+        f"{out / f'data.{suffix}'}: {count(table['experiment_id'].nunique(), 'experiment')}, "
+        f"{table['series_id'].nunique()} series, {count(len(table), 'row')}, {empty} of them without oxygen; "
+        f"{count(len(made.events), 'event')}"
     )
 
 
@@ -95,7 +98,7 @@ def prepare(
     import numpy as np
 
     from o2diffusion.prepare import prepare as convert
-    from o2diffusion.tables import write_table
+    from o2diffusion.tables import count, write_table
 
     common.writable(out, force=force)
     table, notes = convert(
@@ -113,7 +116,7 @@ def prepare(
     empty = int(np.isnan(table["oxygen"].to_numpy(float)).sum())
     wells = table.drop_duplicates(["series_id", "replicate"])
     typer.echo(
-        f"{out}: {wells['series_id'].nunique()} series, {len(wells)} wells, {len(table)} rows, "
+        f"{out}: {wells['series_id'].nunique()} series, {count(len(wells), 'well')}, {count(len(table), 'row')}, "
         f"{empty} of them without oxygen"
     )
 
