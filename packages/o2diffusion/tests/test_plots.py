@@ -139,10 +139,10 @@ def test_panels_that_would_be_called_alike_name_what_differs(condition):
 
     a, b, c = ({"drug": "A", "series_id": s} for s in ("s1", "s2", "s3"))
     assert titles(a, b, c | {"drug": "B"}) == ["A, s1", "A, s2", "B"]
-    assert titles(a, a) == ["A", "A"]  # parts of one series: the ids do not tell them apart
+    assert titles(a, a | {"replicates": ("7",)}) == ["A, 0", "A, 7"]  # a series that was split
     assert titles(a, a | {"experiment_id": "f"}) == ["A, e", "A, f"]
     long = "a drug whose name alone fills its panel"
-    assert titles(a | {"drug": long}, b | {"drug": long}, c) == ["s1", "s2", "A"]
+    assert [t[-4:] for t in titles(a | {"drug": long}, b | {"drug": long})] == [", s1", ", s2"]
 
 
 def test_an_ec50_interval_beyond_the_axis_has_an_arrow(fits):

@@ -70,7 +70,7 @@ def test_a_plate_becomes_a_long_table(files):
     for words in (
         "1 well excluded by the map: A3",
         "1 well not in the map, left out: C1",
-        "1 values saturated",
+        "1 value saturated",
         "Temp",
     ):
         assert words in said

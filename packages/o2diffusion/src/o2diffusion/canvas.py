@@ -86,7 +86,7 @@ def beyond(axes: Axes, at: float, low: float, high: float, *, colour: str, acros
 
 def short(name: str) -> str:
     """A name that fits over a panel, cut in its middle: ids and doses differ at their ends."""
-    return name if len(name) <= 38 else f"{name[:18]}…{name[-19:]}"
+    return name if len(name) <= 36 else f"{name[:16]}…{name[-19:]}"
 
 
 def refuse_none(shown: Sequence[object], what: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from o2diffusion.checks import Rows, Wells, canonical, first_of
 from o2diffusion.chunks import Chunk, read_chunks
 from o2diffusion.columns import Vocabulary, numbers, text_codes
-from o2diffusion.tables import DataError
+from o2diffusion.tables import DataError, count
 from o2diffusion.units import oxygen_unit
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ class Collector:
         for name in self._parts:  # one after the other: never two copies of all
             array[name] = np.concatenate(self._parts[name])
             self._parts[name] = [array[name]]
-        codes, count = array["series"], len(self._index)
-        ends = np.cumsum(np.bincount(codes, minlength=count))
+        codes, size = array["series"], len(self._index)
+        ends = np.cumsum(np.bincount(codes, minlength=size))
         # 16-bit keys are sorted by radix
-        small = codes.astype(np.uint16) if count <= 1 << 16 else codes
+        small = codes.astype(np.uint16) if size <= 1 << 16 else codes
         order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(small, kind="stable")
         labels = self._words["replicate"].names
         for j, (experiment, series) in enumerate(self.keys()):
@@ -240,7 +240,9 @@ class Collector:
     def _say(self) -> None:
         """What reading changed."""
         if self._saturated:
-            self._notes.append(f"{self._saturated} values saturated or lost (inf, 9999): treated as missing")
+            self._notes.append(
+                f"{count(self._saturated, 'value')} saturated or lost (inf, 9999): treated as missing"
+            )
         units = [n for n in self._words["unit"].names if n]
         if not units and not self._stated_unit:
             self._notes.append("no oxygen unit stated: results come in the unit of the table")

@@ -74,20 +74,21 @@ def plot_curves(filled: Sequence[Filled | Condition], *, title: str | None = Non
 
 
 def _names(conditions: Sequence[Condition]) -> list[str]:
-    """A name for each panel; where several would be called alike, with the series, then the experiment, that differs.
+    """A name for each panel; several that would be called alike are told apart by what differs.
 
-    The differing part alone where both would be cut short.
+    By their series, then their experiment, then their replicates (a series that was split).
     """
     names = [_name(c) for c in conditions]
-    for key in ("series_id", "experiment_id"):
-        own = [getattr(c, key) for c in conditions]
+    keys = (
+        [c.series_id for c in conditions],
+        [c.experiment_id for c in conditions],
+        [" ".join(c.replicates) for c in conditions],
+    )
+    for own in keys:
         alike = defaultdict(set)
         for name, value in zip(names, own, strict=True):
             alike[name].add(value)
-        for k, (name, value) in enumerate(zip(list(names), own, strict=True)):
-            if len(alike[name]) > 1:
-                both = f"{name}, {value}"
-                names[k] = both if short(both) == both else value
+        names = [f"{n}, {v}" if len(alike[n]) > 1 else n for n, v in zip(names, own, strict=True)]
     return names
 
 

@@ -214,7 +214,7 @@ def _check_wells(
 
 def _say_saturated(counted: dict[str, int], notes: list[str]) -> None:
     if counted.get("saturated"):
-        notes.append(f"{counted['saturated']} values saturated (inf, OVER): left empty")
+        notes.append(f"{count(counted['saturated'], 'value')} saturated (inf, OVER): left empty")
 
 
 def _rows(
