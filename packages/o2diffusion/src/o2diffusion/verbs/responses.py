@@ -67,9 +67,9 @@ def profile(
     chosen = common.recipe(Config, config, keys, seed=seed, device=device)
     parts = []
     if data is not None:
-        count = chosen.sampling.draws if draws is None else draws
+        drawn = chosen.sampling.draws if draws is None else draws
         kinds = event_kinds or ["media_change"]
-        parts.append(_measured(data, events, kinds=kinds, draws=count, seed=chosen.seed))
+        parts.append(_measured(data, events, kinds=kinds, draws=drawn, seed=chosen.seed))
     elif event_kinds:
         msg = "--event-kind: chooses among a table's events; give --data and --events too"
         raise ValueError(msg)
