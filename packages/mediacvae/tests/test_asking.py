@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mediacvae import asking, embeddings, fasta
+from mediacvae import asking, embeddings, fasta, notes
 from mediacvae.asking import Asked
 from mediacvae.conditions import Conditioner, Organism
 
@@ -75,7 +75,7 @@ def test_a_genome_gives_what_is_in_it(genome: Path, conditioner: Conditioner) ->
     assert (made.genome_id, made.length) == ("GCF_1.2", 21.0)
     assert made.gc == pytest.approx(100 * 14 / 20)
     np.testing.assert_array_equal(made.vectors["kmer4"], embeddings.embed(genome, "kmer4"))
-    assert asking.unknown(made, conditioner) == ["lineage, names not given: less certain"]
+    assert notes.unknown(made, conditioner) == ["lineage, names not given: less certain"]
     columns = conditioner.columns
     row = conditioner([made])[0]
     assert np.isnan(row[columns["lineage"]]).all()
@@ -84,18 +84,18 @@ def test_a_genome_gives_what_is_in_it(genome: Path, conditioner: Conditioner) ->
 
 def test_what_a_model_does_not_read_is_said(genome: Path, conditioner: Conditioner) -> None:
     told = Asked(genome=genome, name="Bacillus", lineage="Bacteria", organism_type="bacteria")
-    assert asking.unread(told, conditioner) == []
+    assert notes.unread(told, conditioner) == []
     blocks = {block.name: block for block in conditioner.blocks}
 
     def said(*read: str) -> list[str]:
-        notes = asking.unread(told, Conditioner(tuple(blocks[name] for name in read)))
-        assert all("\n" not in note and "the model was trained without" in note for note in notes)
-        return [note.partition(":")[0] for note in notes]
+        lines = notes.unread(told, Conditioner(tuple(blocks[name] for name in read)))
+        assert all("\n" not in line and "the model was trained without" in line for line in lines)
+        return [line.partition(":")[0] for line in lines]
 
     assert said("stats") == ["--name", "--lineage", "--organism"]
     assert said("kmer4", "names") == ["--lineage", "--organism"]
     assert said("lineage") == ["--name", "--genome"]
-    assert asking.unread(Asked(genome=genome), Conditioner((blocks["kmer4"],))) == []
+    assert notes.unread(Asked(genome=genome), Conditioner((blocks["kmer4"],))) == []
 
 
 def test_a_type_is_the_lineage_of_whom_nothing_else_is_known(genome: Path, conditioner: Conditioner) -> None:
@@ -139,8 +139,22 @@ def test_a_method_is_given_one_file_by_its_name_or_as_the_only_one(tmp_path: Pat
 
 def test_where_a_genome_is_put_is_said(model: Any) -> None:
     known = Organism("new", "Halobacterium", "archaea", "Archaea;Euryarchaeota", 61.0, 3.9e6)
-    assert not [note for note in asking.placed(model, known, model.condition(known)) if "lineage" in note]
+    assert not [note for note in notes.placed(model, known, model.condition(known)) if "lineage" in note]
+    unplaced = Organism("new", gc=61.0, length=3.9e6)
+    row = model.condition(unplaced)
+    own = model.conditioner.columns["lineage"]
+    words = next(block.features for block in model.conditioner.blocks if block.name == "lineage")
+    for share, loud in ((notes.SURE - 0.01, True), (notes.SURE + 0.01, False)):
+        row[0, own] = [share if word == "Archaea" else 0.0 for word in words]
+        assert notes.guessed(model, unplaced, row)[0] == ("Archaea", pytest.approx(share))
+        first = notes.placed(model, unplaced, row)[0]
+        assert f"(Archaea {100 * share:.0f} %, " in first
+        assert first.startswith("LINEAGE IS A GUESS") == loud
+        assert ("--lineage" in first) == loud
     far = np.full_like(model.conditions[:1], np.nan)
-    assert asking.placed(model, known, far) == [
+    assert notes.resting(model, far)[0].startswith("ODDS OF GROWTH ARE OF STRANGERS: they rest on ")
+    tried = model.growth.who.conditions[:1]
+    assert notes.resting(model, tried)[0].endswith("(likeness 1.00)")
+    assert notes.placed(model, known, far) == [
         f"nobody much like it was learned from (nearest: {model.relatives(far, 1)[0][0]}, likeness 0.00): expect little"
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediacvae.names import ORGANISM_TYPES, checked_id, folded, nearest, organism_type
+from mediacvae.names import ORGANISM_TYPES, checked_id, folded, nearest, nearest_medium, organism_type
 
 
 @pytest.mark.parametrize("word", ORGANISM_TYPES)
@@ -44,3 +44,18 @@ def test_a_hint_names_what_was_meant():
 
 def test_spellings_that_differ_in_capitals_and_blanks_are_one():
     assert folded(" Yeast \t EXTRACT") == folded("yeast extract") == "yeast extract"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("MRS", "; did you mean 'm:11' (MRS MEDIUM)?"),
+        ("nutrient agr", "; did you mean 'm:1' (NUTRIENT AGAR)?"),
+        ("t:99", "; did you mean 't:9'?"),
+        ("M:11", "; did you mean 'm:11' (MRS MEDIUM)?"),
+    ],
+)
+def test_a_medium_is_found_by_its_name_or_its_id(text, said):
+    media = {"m:11": "MRS MEDIUM", "m:12": "MRS MEDIUM WITH SALT", "m:1": "NUTRIENT AGAR", "t:9": ""}
+    assert nearest_medium(text, media) == said
+    assert nearest_medium(text, {}) == ""

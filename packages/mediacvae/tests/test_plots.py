@@ -29,10 +29,21 @@ def test_a_picture_of_recipes_explains_the_colours_that_it_has():
 )
 def test_ingredients_that_have_no_place_are_counted(more, said):
     rows = [(1, f"compound {at:02}", 1.0) for at in range(plots.SHOWN + more)]
-    title = plots.plot_recipes(recipes(rows), title="many").axes[0].get_title(loc="left")
+    title = plots.plot_recipes(recipes(rows), title="many").get_suptitle()
     assert title.startswith("many\nblank: not in the recipe")
-    assert said in title
+    assert said in title.replace("\n", " ")
     assert ("rarer" in title) == (more > 0)
+
+
+def test_a_long_title_stays_inside():
+    rows = [(1, f"a compound of a long name {at:02}", 1.0) for at in range(plots.SHOWN + 6)]
+    figure = plots.plot_recipes(
+        recipes(rows), title="recipes for Lactobacillus gasseri of a long file name.csv"
+    )
+    figure.canvas.draw()
+    box = figure._suptitle.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.get_suptitle().replace("\n", " ").endswith("6 rarer ingredients not shown")
 
 
 def test_the_first_rank_stands_on_top():

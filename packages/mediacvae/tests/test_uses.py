@@ -56,7 +56,7 @@ def test_rank_writes_what_it_says(tiny, genome, tmp_path, capsys, model):
     said = capsys.readouterr()
     first, second = said.err.splitlines()
     assert first == "note: lineage, names not given: less certain"
-    assert second.startswith("note: lineage: taken from the genomes most like it (")
+    assert "the genomes most like it " in second
     assert str(out) in said.out
     found = pd.read_csv(out)
     assert list(found.columns) == ["rank", "medium_id", "name", "probability"]
@@ -88,8 +88,20 @@ def test_all_that_is_asked_for_is_given(tiny, genome, capsys):
 def test_a_lineage_alone_will_do_and_one_nobody_knows_is_said(tiny, capsys):
     assert sh("rank", tiny / "m", "--organism", "archea", "--top", 3) == 0
     assert len(table(capsys.readouterr().out)) == 3
-    assert sh("rank", tiny / "m", "--lineage", "Klingon;Targ") == 0
-    assert "lineage: the model knows none of Klingon, Targ" in capsys.readouterr().err
+    assert sh("rank", tiny / "m", "--lineage", "Klingon;Bactera") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the model knows none of 'Klingon;Bactera'; did you mean 'Bacteria'?" in line
+    assert sh("rank", tiny / "m", "--lineage", "Bacteria;Targ;Archae") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "note: --lineage: the model does not know, and leaves out: Targ, Archae (did you mean Archaea?)"
+    )
+
+
+def test_odds_say_what_they_rest_on(tiny, model, tried, capsys):
+    count = f"{len(model.growth.grew)} results of {len(model.growth.who.ids)} organisms, the nearest "
+    assert sh("predict-growth", tiny / "m", "--organism", "bacteria", "--medium", tried[0]) == 0
+    assert count in capsys.readouterr().err
 
 
 def test_generate_writes_recipes_of_known_ingredients(tiny, genome, tmp_path, capsys, model):

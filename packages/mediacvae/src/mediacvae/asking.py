@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mediacvae import embeddings, fasta
-from mediacvae.conditions import LINEAGE, NAMES, STATS, Organism, lineage_words
+from mediacvae.conditions import LINEAGE, NAMES, STATS, Organism, parted
 from mediacvae.db.engines import DEFAULT_URL, DatabaseError
 from mediacvae.db.frames import Column, good_rows
 from mediacvae.db.genomes import SUFFIXES
 from mediacvae.db.reading import read_embeddings, read_organisms
 from mediacvae.db.values import flag, medium_id
 from mediacvae.kin import Vectors, known_organisms
-from mediacvae.names import nearest
+from mediacvae.names import closest, folded, nearest
 from mediacvae.names import organism_type as type_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mediacvae.conditions import Conditioner
-    from mediacvae.predictor import MediaModel
 
 # The lineage of an organism of which the type is all that is known
 TYPES = {
@@ -38,8 +37,7 @@ TYPES = {
     "virus": "Viruses",
 }
 KNOWN = (Column("medium_id", medium_id, needed=True), Column("growth", flag, needed=True))
-FAR = 0.1  # likeness below which a relative says little
-TOLD_WORDS = 4  # of a lineage
+LIKE_WORD = 0.7  # likeness from which another word of a lineage may be what was meant
 TOLD = ("rank", "name", "probability", "information")  # columns of what a verb suggested, filled in by hand
 
 
@@ -63,12 +61,14 @@ class Asked:
 def organism(asked: Asked, conditioner: Conditioner) -> Organism:
     """The organism, with the genome features that the conditioner asks for.
 
-    Raises ValueError where nothing is given, genome and id both, another organism type, or a vector that the model does
-    not read; GenomeError for a bad FASTA file or vector; DatabaseError for an unknown id.
+    Raises ValueError where nothing is given, genome and id both, a lineage of which the model knows no word, another
+    organism type, or a vector that the model does not read; GenomeError for a bad FASTA file or vector; DatabaseError
+    for an unknown id.
     """
     if asked.genome is not None and asked.genome_id is not None:
         msg = f"expected a genome file or an id of the database, got both ({asked.genome} and {asked.genome_id!r})"
         raise ValueError(msg)
+    _refuse_unknown(asked.lineage, conditioner)
     if asked.genome is not None:
         made = of_file(asked.genome, conditioner)
     elif asked.genome_id is not None:
@@ -141,55 +141,6 @@ def id_of(path: Path) -> str:
     return stem if dot and stem and f".{suffix.lower()}" in SUFFIXES else name
 
 
-def unknown(organism: Organism, conditioner: Conditioner) -> list[str]:
-    """What a model asks for and is not known of an organism, one line a reason; none where all is known."""
-    missing = [block.name for block in conditioner.blocks if not np.isfinite(block.of(organism)).any()]
-    notes = [f"{', '.join(missing)} not given: less certain"] if missing else []
-    for block in conditioner.blocks:
-        words = lineage_words(organism)
-        if block.name == LINEAGE and words and not words & set(block.features):
-            notes.append(f"lineage: the model knows none of {', '.join(sorted(words))}")
-    return notes
-
-
-def placed(model: MediaModel, organism: Organism, condition: np.ndarray) -> list[str]:
-    """Where a model puts an organism: the lineage that it takes from genomes, and that nobody is near, a line each.
-
-    condition: (1, d), the organism's.
-    """
-    notes = []
-    own = model.conditioner.columns.get(LINEAGE)
-    if own is not None and not lineage_words(organism) and np.isfinite(condition[0, own]).all():
-        words = next(block.features for block in model.conditioner.blocks if block.name == LINEAGE)
-        shares = condition[0, own]
-        told = [
-            f"{words[at]} {100 * shares[at]:.0f} %" for at in np.argsort(-shares, kind="stable")[:TOLD_WORDS]
-        ]
-        notes.append(f"lineage: taken from the genomes most like it ({', '.join(told)})")
-    (name, like), *_ = model.relatives(condition, 1)
-    if like < FAR:
-        notes.append(
-            f"nobody much like it was learned from (nearest: {name}, likeness {like:.2f}): expect little"
-        )
-    return notes
-
-
-def unread(asked: Asked, conditioner: Conditioner) -> list[str]:
-    """What was given by hand and a model was not taught to read, one line each."""
-    read = {block.name for block in conditioner.blocks}
-    given = {
-        "--name": (asked.name, {NAMES}, "names"),
-        "--lineage": (asked.lineage, {LINEAGE}, "lineage"),
-        "--organism": (asked.organism_type, {LINEAGE}, "lineage"),
-        "--genome": (asked.genome, read - {LINEAGE, NAMES}, "genome features"),
-    }
-    return [
-        f"{option}: recipes and ranks do not depend on it, the model was trained without {what}"
-        for option, (value, blocks, what) in given.items()
-        if value and not blocks & read
-    ]
-
-
 def mean(conditions: np.ndarray) -> np.ndarray:
     """The mean (1, d) of conditions (n, d), of each feature over the organisms of which it is known."""
     known = np.isfinite(conditions)
@@ -227,6 +178,19 @@ def read_known(file: Path, media: Collection[str]) -> list[tuple[str, bool]]:
             msg = f"{file}: row {row}: medium {name!r}: expected {found[name]} as above, got {grew}"
             raise DatabaseError(msg)
     return list(found.items())
+
+
+def _refuse_unknown(lineage: str | None, conditioner: Conditioner) -> None:
+    """Refuse a lineage given by hand of which a model that reads lineages knows no word: it would change nothing."""
+    words = () if lineage is None else parted(lineage)
+    for block in conditioner.blocks:
+        if lineage and block.name == LINEAGE and not set(words) & set(block.features):
+            names = [word for word in block.features if word not in TYPES]
+            close = [closest(word, names, least=LIKE_WORD, as_read=folded) for word in words]
+            meant = ";".join(word for word in close if word)
+            hint = f"; did you mean {meant!r}?" if meant else ""
+            msg = f"--lineage: expected names parted by ';', the model knows none of {lineage!r}{hint}"
+            raise ValueError(msg)
 
 
 def _methods_of(asked: Asked, conditioner: Conditioner) -> dict[str, Path]:

@@ -153,8 +153,13 @@ class Conditioner:
 
 def lineage_words(organism: Organism) -> set[str]:
     """The names in a lineage (`Bacteria;Proteobacteria;...`); the organism type is one of them."""
-    words = {word.strip() for word in (organism.lineage or "").split(";")} - {""}
+    words = set(parted(organism.lineage or ""))
     return words | ({organism.organism_type} if organism.organism_type and words else set())
+
+
+def parted(lineage: str) -> list[str]:
+    """The names of a lineage `Bacteria;Proteobacteria;...`, in its order."""
+    return [name for word in lineage.split(";") if (name := word.strip())]
 
 
 def binomial(name: str | None) -> tuple[str, str]:

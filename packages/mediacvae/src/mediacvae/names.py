@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 ORGANISM_TYPES = ("bacteria", "archaea", "fungi", "protist", "virus")
 _SPELT = {"archea": "archaea", "fungus": "fungi", "protists": "protist", "viruses": "virus"}
@@ -41,13 +41,38 @@ def folded(name: str) -> str:
     return " ".join(str(name).lower().split())
 
 
-def nearest(
+def closest(
     name: str, known: Iterable[str], *, least: float = 0.0, as_read: Callable[[str], str] = str
-) -> str:
-    """A hint, `; did you mean 'x'?`, at the known name that is most like a given one.
+) -> str | None:
+    """The known name that is most like a given one; None where none is as like as `least`, from 0 to 1.
 
-    least: likeness from 0 to 1 below which nothing is said. as_read: what is compared of a name.
+    as_read: what is compared of a name.
     """
     read = {as_read(one): one for one in known}
     close = difflib.get_close_matches(as_read(name), read, n=1, cutoff=least)
-    return f"; did you mean {read[close[0]]!r}?" if close else ""
+    return read[close[0]] if close else None
+
+
+def nearest(
+    name: str, known: Iterable[str], *, least: float = 0.0, as_read: Callable[[str], str] = str
+) -> str:
+    """A hint, `; did you mean 'x'?`, at the `closest` name; nothing where there is none."""
+    close = closest(name, known, least=least, as_read=as_read)
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def nearest_medium(text: str, names: Mapping[str, str]) -> str:
+    """A hint, `; did you mean 'id' (name)?`, at the medium whose name or else whose id is meant. names: by id.
+
+    The shortest name that holds all words of `text` comes first, then what is most like it among names and ids.
+    """
+    words = set(folded(text).split())
+    holding = [one for one, name in names.items() if words and words <= set(folded(name).split())]
+    meant = min(holding, key=lambda one: (len(names[one]), one), default=None)
+    if meant is None:
+        own = {name: one for one, name in names.items() if name} | {one: one for one in names}
+        close = closest(text, own, as_read=folded)
+        meant = None if close is None else own[close]
+    if meant is None:
+        return ""
+    return f"; did you mean {meant!r}{f' ({names[meant]})' if names[meant] else ''}?"

@@ -12,6 +12,7 @@ import pandas as pd
 from mediacvae.card import article, page
 from mediacvae.conditions import Organism
 from mediacvae.constraints import buffers
+from mediacvae.notes import SURE, ground, guessed, resting, shares
 from mediacvae.predictor import MediaModel
 
 if TYPE_CHECKING:
@@ -48,13 +49,17 @@ class Offer:
 
     def notes(self) -> list[str]:
         """What to look at before one of them is made."""
+        notes = [] if self.odds is None else resting(self.model, self.condition)
         if self.ph is None:
-            return []
+            return notes
         keeps = buffers(self.model.ingredients, self.ph)
         without = [str(at + 1) for at, row in enumerate(self.recipes) if not (row[keeps] > 0).any()]
         if not without:
-            return []
-        return [f"nothing in recipe {', '.join(without)} buffers at pH {self.ph:g}: --require one that does"]
+            return notes
+        return [
+            *notes,
+            f"nothing in recipe {', '.join(without)} buffers at pH {self.ph:g}: --require one that does",
+        ]
 
     def lines(self) -> list[str]:
         """A line a recipe: size, odds, the nearest known medium."""
@@ -96,10 +101,27 @@ class Offer:
             facts |= {"Organism type": one.organism_type, "Genome": one.genome_id}
             facts["GC"] = None if one.gc is None else f"{one.gc:.1f} %"
             facts["Size"] = None if one.length is None else f"{one.length / 1e6:.2f} Mb"
+        for one in self.organisms:
+            of = "" if len(self.organisms) == 1 else f" of {one.name or one.genome_id}"
+            facts[f"Lineage{of}"] = self._lineage(one)
         relatives = self.model.relatives(self.condition, RELATIVES)
         facts["pH"] = self._ph(nearest)
         facts["Relatives learned from"] = ", ".join(f"{name} ({like:.2f})" for name, like in relatives)
+        if self.odds is not None and self.model.growth is not None:
+            what, near = ground(self.model.growth, self.condition)
+            facts["Odds of growth rest on"] = what if near else f"{what}; nobody like it was tried"
         return facts
+
+    def _lineage(self, one: Organism) -> str | None:
+        """The lineage that was given of an organism, or what was guessed, with its shares."""
+        if one.lineage:
+            return one.lineage
+        guess = guessed(self.model, one, self.model.condition(one))
+        if not guess:
+            return None
+        if guess[0][1] >= SURE:
+            return f"guessed from the genomes most like it ({shares(guess)})"
+        return f"A GUESS, not sure ({shares(guess)}): this medium may be of the wrong domain"
 
     def _ph(self, nearest: Iterable[str]) -> str | None:
         """The pH that was asked for, or that of the nearest medium of which one is known."""

@@ -6,6 +6,7 @@ the latent.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHOWN = 24  # ingredients of a picture of recipes
 LONGEST = 34  # letters of a label
+LETTER = 0.095  # width of a wide letter of a title [inches]
 
 
 def plot_recipes(recipes: pd.DataFrame, *, title: str) -> Figure:
@@ -58,10 +60,10 @@ def plot_recipes(recipes: pd.DataFrame, *, title: str) -> Figure:
             axes.plot([], [], "s", color=colours[name], label=name)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         more = len(wide) - len(kept)
-        axes.set_title(
-            f"{title}\nblank: not in the recipe"
-            + (f"; {more} rarer ingredient{'s' * (more > 1)} not shown" if more else "")
+        said = "blank: not in the recipe" + (
+            f"; {more} rarer ingredient{'s' * (more > 1)} not shown" if more else ""
         )
+        _title(figure, title, said)
     return figure
 
 
@@ -72,7 +74,7 @@ def plot_ranks(ranks: pd.DataFrame, *, title: str) -> Figure:
         figure, axes = _figure(8.0, 1.4 + 0.42 * len(ranks))
         axes.barh(labels[::-1], ranks["probability"].to_numpy()[::-1] * 100, color=BLUE)
         axes.set_xlabel("Chance of being on record for the organism [%]")
-        axes.set_title(title)
+        _title(figure, title)
     return figure
 
 
@@ -140,6 +142,13 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     return figure, figure.subplots()
+
+
+def _title(figure: Figure, *lines: str) -> None:
+    """Lines over a whole figure from its left edge: over the axes alone, long ones would be cut off at its right."""
+    room = int(figure.get_figwidth() / LETTER)
+    wrapped = [part for line in lines for part in textwrap.wrap(line, room)]
+    figure.suptitle("\n".join(wrapped), x=0.01, ha="left", size="medium", weight="normal")
 
 
 def _rows(frame: pd.DataFrame) -> Any:

@@ -21,7 +21,7 @@ from mediacvae.constraints import Constraints
 from mediacvae.expectation import doubt, expected
 from mediacvae.growth import GrowthModel, Odds, Who, plain
 from mediacvae.model import ConditionalMediaVAE
-from mediacvae.names import nearest
+from mediacvae.names import nearest_medium
 from mediacvae.placing import place
 from mediacvae.practice import Practice
 from mediacvae.ranking import Ranker
@@ -223,12 +223,11 @@ class MediaModel:
         """Ingredients, as `growth.plain`, of a medium that was tried, or of the library; ValueError for another id."""
         if self.growth is not None and medium_id in self.growth.recipes:
             return self.growth.recipes[medium_id]
-        row = self._rows.get(medium_id)
-        if row is None:
-            known = [*self._rows, *(self.growth.media if self.growth else ())]
-            msg = f"medium: {medium_id!r} is not known to the model{nearest(medium_id, known)}"
+        own = self.media[self.library["medium_id"].to_numpy() == medium_id]
+        if not len(own):
+            msg = f"medium: {medium_id!r} is not known to the model{nearest_medium(medium_id, self.names)}"
             raise ValueError(msg)
-        return frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(self.media[row] > 0))
+        return frozenset(plain(self.ingredients[at]) for at in np.flatnonzero(own[0] > 0))
 
     def nearest(self, recipe: np.ndarray, top: int = 3) -> list[tuple[str, str, float]]:
         """The media of the library most like a recipe (m,): id, name and cosine of log1p g/L."""
@@ -261,8 +260,11 @@ class MediaModel:
         return self.growth
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {str(name): at for at, name in enumerate(self.library["medium_id"])}
+    def names(self) -> dict[str, str]:
+        """Names of media, tried or of the library, by id; empty where none is known."""
+        known = dict.fromkeys(self.growth.media if self.growth else (), "")
+        known |= self.facts["dataset"].get("tried", {})
+        return known | dict(zip(self.library["medium_id"], self.library["name"].fillna(""), strict=True))
 
     def _who(self, organism: Organism) -> Who:
         """The organism as the odds know it; by its name it has a genus and a species."""

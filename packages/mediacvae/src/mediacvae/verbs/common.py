@@ -180,12 +180,12 @@ def asked(
 
 def who(model: MediaModel, given: Asked) -> tuple[OneOrganism, np.ndarray]:
     """The organism and its condition (1, d); what the model does not know and what it does not read is said."""
-    from mediacvae import asking
+    from mediacvae import asking, notes
 
     one = asking.organism(given, model.conditioner)
     made = model.condition(one)
-    say_all([*asking.unknown(one, model.conditioner), *asking.unread(given, model.conditioner)])
-    say_all(asking.placed(model, one, made))
+    say_all([*notes.unknown(one, model.conditioner), *notes.unread(given, model.conditioner)])
+    say_all(notes.placed(model, one, made))
     return one, made
 
 

@@ -63,13 +63,14 @@ def predict_growth(
     force: common.Force = False,
 ) -> None:
     """The probability that an organism grows on media: medium_id, name, probability."""
-    from mediacvae import saving
+    from mediacvae import notes, saving
 
     common.writable(out, ".csv", force=force)
     model = saving.load(directory)
     results = common.known_results(model, known)
     given = common.asked(genome, genome_id, db, name=name, lineage=lineage, organism=organism, vector=vector)
-    one, _ = common.who(model, given)
+    one, condition = common.who(model, given)
+    common.say_all(notes.resting(model, condition))
     found = model.predict_growth(one, list(dict.fromkeys(medium)), results)
     found = _named(model, found)[["medium_id", "name", "probability"]]
     if out is not None:
@@ -93,13 +94,14 @@ def suggest_experiments(
     force: common.Force = False,
 ) -> None:
     """Which medium to try next: rank, medium_id, name, probability, information [nats] that trying it would give."""
-    from mediacvae import saving
+    from mediacvae import notes, saving
 
     common.writable(out, ".csv", force=force)
     model = saving.load(directory)
     results = common.known_results(model, known)
     given = common.asked(genome, genome_id, db, name=name, lineage=lineage, organism=organism, vector=vector)
-    one, _ = common.who(model, given)
+    one, condition = common.who(model, given)
+    common.say_all(notes.resting(model, condition))
     found = model.tried(one, results)
     found = found[~found["medium_id"].isin([medium for medium, _ in results])]
     if found.empty:
@@ -115,7 +117,4 @@ def suggest_experiments(
 
 def _named(model: MediaModel, found: pd.DataFrame) -> pd.DataFrame:
     """A table of media with their names, those of the dataset's database; empty where it had none."""
-    names = model.facts["dataset"].get("tried", {}) | dict(
-        zip(model.library["medium_id"], model.library["name"], strict=True)
-    )
-    return found.assign(name=[names.get(medium) or "" for medium in found["medium_id"]])
+    return found.assign(name=[model.names.get(medium, "") for medium in found["medium_id"]])
