@@ -216,7 +216,8 @@ def test_an_unknown_medium_is_told_with_the_nearest(model):
         lambda: model.predict_growth(HALO, ["halo2"], [("halo22x", True)]),
     ):
         with pytest.raises(
-            ValueError, match=r"^medium: 'halo22x' is not known to the model; did you mean 'halo2'\?$"
+            ValueError,
+            match=r"^medium: 'halo22x' is not known to the model; did you mean 'halo2' \(Medium halo2\)\?$",
         ):
             call()
 

@@ -117,7 +117,8 @@ def unread(asked: Asked, conditioner: Conditioner) -> list[str]:
     for block in conditioner.blocks:
         strange = [word for word in parted(asked.lineage or "") if word not in block.features]
         if block.name == LINEAGE and strange:
-            close = [closest(word, block.features, least=SPELT, as_read=folded) for word in strange]
+            names = [word for word in block.features if word not in ORGANISM_TYPES]
+            close = [closest(word, names, least=SPELT, as_read=folded) for word in strange]
             told = [
                 f"{word} (did you mean {meant}?)" if meant else word
                 for word, meant in zip(strange, close, strict=True)
